@@ -8,6 +8,10 @@
 //! | `message.revoked` | [`HeardRevoke`] |
 //! | `message.reaction` | [`HeardReaction`] |
 //! | `message.resolved` | [`HeardResolved`] |
+//! | `group.joined` | [`HeardGroupJoin`] |
+//! | `group.left` | [`HeardGroupLeave`] |
+//! | `group.participants` | [`HeardGroupParticipants`] |
+//! | `group.updated` | [`HeardGroupUpdate`] |
 //!
 //! The page's script speaks these shapes, the session reads and writes them, and the code that shows or delivers an event names them in
 //! its documentation: they are declared here and in no other place. Not responsible for the envelope (`ledger::event`), nor for
@@ -49,6 +53,18 @@ pub enum Content {
     /// The number of a person is known now.
     #[serde(rename = "message.resolved")]
     Resolved(HeardResolved),
+    /// This account is in a group now.
+    #[serde(rename = "group.joined")]
+    GroupJoined(HeardGroupJoin),
+    /// This account is not in a group any more.
+    #[serde(rename = "group.left")]
+    GroupLeft(HeardGroupLeave),
+    /// Others came into a group or left it, or its admins are others.
+    #[serde(rename = "group.participants")]
+    GroupParticipants(HeardGroupParticipants),
+    /// A group has another name, picture, description or setting.
+    #[serde(rename = "group.updated")]
+    GroupUpdated(HeardGroupUpdate),
 }
 
 /// A message: one that came in, one that this account sent, or one that the device cannot decrypt yet.
@@ -396,6 +412,135 @@ pub struct HeardResolved {
     /// The latest message of theirs that had no number, by its [`HeardMessage::key`].
     #[serde(default)]
     pub key: Option<String>,
+}
+
+/// The group that an event is about, and who has done it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GroupNews {
+    /// WhatsApp's full id of the line in the group's chat that tells it.
+    #[schema(value_type = String)]
+    pub id: WaId,
+    /// The part of that id which stays.
+    pub key: String,
+    /// The group's address, `…@g.us`.
+    #[schema(value_type = String, example = "120363041234567890@g.us")]
+    pub chat: WaId,
+    /// Always true.
+    pub is_group: bool,
+    /// The group's name, where the page knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub group_name: Option<Text>,
+    /// Who has done it, where WhatsApp says so.
+    #[serde(default)]
+    pub by: Option<Person>,
+}
+
+/// This account is in a group now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeardGroupJoin {
+    /// Which group.
+    #[serde(flatten)]
+    pub news: GroupNews,
+    /// How it came there.
+    pub how: JoinWay,
+}
+
+/// How an account has come into a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinWay {
+    /// It has made the group, on its phone.
+    Created,
+    /// Another person has added it.
+    Added,
+    /// By a link, or by way of a community.
+    Joined,
+}
+
+/// This account is not in a group any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeardGroupLeave {
+    /// Which group.
+    #[serde(flatten)]
+    pub news: GroupNews,
+    /// How it went.
+    pub how: LeaveWay,
+}
+
+/// How an account has gone from a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveWay {
+    /// It has left by itself, on its phone.
+    Left,
+    /// Another person has removed it.
+    Removed,
+}
+
+/// Others came into a group or left it, or its admins are others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeardGroupParticipants {
+    /// Which group.
+    #[serde(flatten)]
+    pub news: GroupNews,
+    /// What became of these.
+    pub action: GroupAction,
+    /// Whom it is about. This account is among them only where admins change.
+    pub participants: Vec<Person>,
+}
+
+/// What becomes of people in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupAction {
+    /// Another person has added them.
+    Added,
+    /// They came by a link, or by way of a community.
+    Joined,
+    /// Another person has removed them.
+    Removed,
+    /// They have left.
+    Left,
+    /// They are admins now.
+    Promoted,
+    /// They are no admins any more.
+    Demoted,
+}
+
+/// A group has another name, picture, description or setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeardGroupUpdate {
+    /// Which group.
+    #[serde(flatten)]
+    pub news: GroupNews,
+    /// What is another one.
+    pub what: GroupPart,
+    /// Its name, when that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub subject: Option<Text>,
+    /// Its description, when that has changed; absent when it was taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub description: Option<Text>,
+    /// The setting that has changed, in WhatsApp's own word, such as `announce`: only admins may write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setting: Option<String>,
+}
+
+/// What of a group can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupPart {
+    /// Its name.
+    Subject,
+    /// Its description.
+    Description,
+    /// Its picture.
+    Picture,
+    /// One of its settings.
+    Setting,
 }
 
 /// A person of whom an event had the LID only.

@@ -16,6 +16,7 @@ const SESSION: &[&str] = &[
     "fleet",
     "lifecycle",
     "listening",
+    "reading",
     "sending",
     "keeping",
     "linking",

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use clap::Args;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     heard::{
-        HeardAck, HeardEdit, HeardMessage, HeardReaction, HeardResolved, HeardRevoke, MessageKind,
+        GroupNews, HeardAck, HeardEdit, HeardGroupJoin, HeardGroupLeave, HeardGroupParticipants,
+        HeardGroupUpdate, HeardMessage, HeardReaction, HeardResolved, HeardRevoke, MessageKind,
         Person, Source,
     },
     session::ClienteId,
@@ -205,6 +206,10 @@ fn in_words(event: &Value) -> String {
         "message.reaction" => told(data, reaction),
         "message.waiting" => told(data, waiting),
         "message.resolved" => told(data, resolved),
+        "group.joined" => told(data, group_joined),
+        "group.left" => told(data, group_left),
+        "group.participants" => told(data, group_participants),
+        "group.updated" => told(data, group_updated),
         "session.status" => Some(status(data)),
         _ => None,
     };
@@ -306,6 +311,59 @@ fn reaction(reaction: &HeardReaction) -> String {
 
 fn resolved(resolved: &HeardResolved) -> String {
     format!("{} is {}", &*resolved.chat, person(&resolved.from))
+}
+
+/// Which group, by its name.
+fn group(news: &GroupNews) -> String {
+    let name = news.group_name.clone().map(String::from);
+    name.unwrap_or_else(|| String::from(news.chat.clone()))
+}
+
+/// Who has done it.
+fn by(news: &GroupNews) -> String {
+    let by = news.by.as_ref().map(person);
+    by.map_or_else(String::new, |by| format!(" by {by}"))
+}
+
+fn group_joined(join: &HeardGroupJoin) -> String {
+    format!(
+        "now in {}: {}{}",
+        group(&join.news),
+        word(join.how),
+        by(&join.news)
+    )
+}
+
+fn group_left(leave: &HeardGroupLeave) -> String {
+    format!(
+        "no longer in {}: {}{}",
+        group(&leave.news),
+        word(leave.how),
+        by(&leave.news)
+    )
+}
+
+fn group_participants(change: &HeardGroupParticipants) -> String {
+    let people: Vec<String> = change.participants.iter().map(person).collect();
+    let (group, by) = (group(&change.news), by(&change.news));
+    format!("{group}: {} {}{by}", people.join(", "), word(change.action))
+}
+
+fn group_updated(update: &HeardGroupUpdate) -> String {
+    let text = update.subject.as_ref().or(update.description.as_ref());
+    let text = text.map_or_else(String::new, |text| format!(": {}", &**text));
+    let what = update.setting.clone().unwrap_or_else(|| word(update.what));
+    format!(
+        "{} has another {what}{}{text}",
+        group(&update.news),
+        by(&update.news)
+    )
+}
+
+/// A unit variant is written as its name.
+fn word(variant: impl Serialize) -> String {
+    let word = serde_json::to_value(variant).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
 }
 
 fn status(data: &Value) -> String {

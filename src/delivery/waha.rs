@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     heard::{
-        HeardAck, HeardEdit, HeardMessage, HeardReaction, HeardRevoke, Media, MessageKind, Person,
+        GroupAction, GroupNews, HeardAck, HeardEdit, HeardGroupJoin, HeardGroupParticipants,
+        HeardGroupUpdate, HeardMessage, HeardReaction, HeardRevoke, Media, MessageKind, Person,
         Source,
     },
     ledger::{Event, EventKind},
@@ -78,6 +79,10 @@ pub(super) fn envelope(event: &Event, has_message: bool) -> Option<Value> {
         EventKind::Edited => ("message.edited", edit(event, me.as_deref())),
         EventKind::Revoked => ("message.revoked", revoke(event)),
         EventKind::Reaction => ("message.reaction", reaction(event, me.as_deref())),
+        EventKind::GroupJoined => ("group.v2.join", group_joined(event)),
+        EventKind::GroupLeft => ("group.v2.leave", group_left(event)),
+        EventKind::GroupParticipants => ("group.v2.participants", group_participants(event)),
+        EventKind::GroupUpdated => ("group.v2.update", group_updated(event)),
         EventKind::Status => ("session.status", Some(status_news(event))),
         EventKind::Resolved => return None,
     };
@@ -280,6 +285,64 @@ fn reaction(event: &Event, me: Option<&str>) -> Option<Value> {
     }))
 }
 
+/// Of the group itself no more is given than the event says: `GET /groups/{id}` has its members.
+fn group_joined(event: &Event) -> Option<Value> {
+    let heard: HeardGroupJoin = heard(event)?;
+    let subject = heard.news.group_name.as_deref();
+    Some(json!({
+        "group": { "id": &*heard.news.chat, "subject": subject },
+        "timestamp": event.happened_at.as_second(),
+        "_data": data(event),
+    }))
+}
+
+fn group_left(event: &Event) -> Option<Value> {
+    let news: GroupNews = heard(event)?;
+    Some(json!({
+        "group": { "id": &*news.chat },
+        "timestamp": event.happened_at.as_second(),
+        "_data": data(event),
+    }))
+}
+
+fn group_participants(event: &Event) -> Option<Value> {
+    let heard: HeardGroupParticipants = heard(event)?;
+    let (kind, role) = match heard.action {
+        GroupAction::Added | GroupAction::Joined => ("join", "participant"),
+        GroupAction::Removed | GroupAction::Left => ("leave", "left"),
+        GroupAction::Promoted => ("promote", "admin"),
+        GroupAction::Demoted => ("demote", "participant"),
+    };
+    let people = heard.participants.iter().filter_map(address);
+    let people: Vec<Value> = people.map(|id| json!({ "id": id, "role": role })).collect();
+    Some(json!({
+        "type": kind,
+        "timestamp": event.happened_at.as_second(),
+        "group": { "id": &*heard.news.chat },
+        "participants": people,
+        "_data": data(event),
+    }))
+}
+
+fn group_updated(event: &Event) -> Option<Value> {
+    let heard: HeardGroupUpdate = heard(event)?;
+    let mut group = json!({ "id": &*heard.news.chat });
+    let said = [
+        ("subject", &heard.subject),
+        ("description", &heard.description),
+    ];
+    for (name, text) in said {
+        if let Some(text) = text {
+            group[name] = json!(&**text);
+        }
+    }
+    Some(json!({
+        "group": group,
+        "timestamp": event.happened_at.as_second(),
+        "_data": data(event),
+    }))
+}
+
 /// WAHA's word for a state of a session.
 pub fn status(state: &str) -> &'static str {
     match state {
@@ -377,6 +440,48 @@ mod tests {
         let group = envelope(EventKind::Message, true, true);
         assert_eq!(group["payload"]["from"], "120@g.us");
         assert_eq!(group["payload"]["participant"], "5491158254201@c.us");
+    }
+
+    #[test]
+    fn what_happens_to_a_group_is_in_the_words_of_waha() {
+        let news = json!({"id": "false_120@g.us_3A1", "key": "3A1", "chat": "120@g.us", "is_group": true, "group_name": "Equipo", "by": null});
+        let envelope = |kind, more: Value| {
+            let mut data = news.clone();
+            let fields = more.as_object().unwrap().clone();
+            data.as_object_mut().unwrap().extend(fields);
+            super::envelope(&event(kind, &data), true).unwrap()
+        };
+        let joined = envelope(EventKind::GroupJoined, json!({"how": "added"}));
+        assert_eq!(joined["event"], "group.v2.join");
+        assert_eq!(
+            joined["payload"]["group"],
+            json!({"id": "120@g.us", "subject": "Equipo"})
+        );
+        let left = envelope(EventKind::GroupLeft, json!({"how": "removed"}));
+        assert_eq!(left["event"], "group.v2.leave");
+        assert_eq!(left["payload"]["group"], json!({"id": "120@g.us"}));
+        let people = json!([{"phone": "5491158254201", "lid": "111@lid"}, {"phone": null, "lid": "222@lid"}]);
+        for (action, kind, role) in [
+            ("added", "join", "participant"),
+            ("left", "leave", "left"),
+            ("promoted", "promote", "admin"),
+        ] {
+            let more = json!({"action": action, "participants": people});
+            let changed = envelope(EventKind::GroupParticipants, more);
+            assert_eq!(changed["event"], "group.v2.participants");
+            assert_eq!(changed["payload"]["type"], kind);
+            assert_eq!(
+                changed["payload"]["participants"],
+                json!([{"id": "5491158254201@c.us", "role": role}, {"id": "222@lid", "role": role}])
+            );
+        }
+        let renamed = json!({"what": "subject", "subject": "Familia"});
+        let renamed = envelope(EventKind::GroupUpdated, renamed);
+        assert_eq!(renamed["event"], "group.v2.update");
+        assert_eq!(
+            renamed["payload"]["group"],
+            json!({"id": "120@g.us", "subject": "Familia"})
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ use utoipa_axum::{
 
 use super::{
     api::{
-        after, bridge, connect, event_log, events, evidence, health, in_chat, link, messages,
-        metrics, notice, passkey, qr, send, status, waha, webhooks,
+        after, bridge, chats, connect, event_log, events, evidence, groups, health, in_chat, link,
+        messages, metrics, notice, numbers, passkey, qr, send, status, waha, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -27,18 +27,19 @@ use super::{
         Code::{
             AccountChanged, AlreadyLinked, Cancelled, Capacity, ChatNotFound, CursorExpired,
             EvidenceOfChatsOff, EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter,
-            InvalidAssertion, InvalidAsync, InvalidClienteId, InvalidContent, InvalidDryRun,
-            InvalidForce, InvalidFormat, InvalidIdempotencyKey, InvalidJson, InvalidLimit,
-            InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo, InvalidTypes,
-            InvalidWait, InvalidWebhook, LedgerUnavailable, LinkedToAnotherNumber,
-            LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence, NoNotice,
-            NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotEditable, NotInGroup, NotLinked,
-            NotRevocable, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
+            InvalidAssertion, InvalidAsync, InvalidChat, InvalidClienteId, InvalidContent,
+            InvalidDryRun, InvalidFetch, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
+            InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
+            InvalidTo, InvalidTypes, InvalidWait, InvalidWebhook, LedgerUnavailable,
+            LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence,
+            NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotEditable, NotInGroup,
+            NotLinked, NotRevocable, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
             NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge,
-            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, RequestTimeout, SendFailed,
-            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
-            SessionRunning, TooManyLinks, TooManyStreams, TooManyWebhooks, UnsupportedMediaType,
-            WebhookNotFound, WebhookOfSettings,
+            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, ReadingBusy, ReadingFailed,
+            ReadingUnavailable, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
+            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
+            TooManyStreams, TooManyWebhooks, UnsupportedMediaType, WebhookNotFound,
+            WebhookOfSettings,
         },
     },
 };
@@ -94,6 +95,14 @@ pub(super) fn all() -> Routes {
     const WEBHOOK: &[Code] = &[InvalidWebhook, LedgerUnavailable];
     /// Of what names one.
     const ONE_WEBHOOK: &[Code] = &[WebhookNotFound, MessagesBusy, LedgerUnavailable];
+
+    /// Of what is read out of a session's page.
+    const READING: &[Code] = &[
+        SessionNotReady,
+        ReadingBusy,
+        ReadingFailed,
+        ReadingUnavailable,
+    ];
 
     of_waha(Routes::default())
         .page("/", Access::Open, get(page::index))
@@ -225,6 +234,36 @@ pub(super) fn all() -> Routes {
                 ],
                 LEDGER,
             ],
+        )
+        .route(
+            RECEIVE,
+            routes!(chats::list),
+            &[NAMED, READING, &[InvalidAfter, InvalidLimit]],
+        )
+        .route(
+            RECEIVE,
+            routes!(chats::messages),
+            &[
+                NAMED,
+                READING,
+                &[InvalidChat, InvalidLimit, InvalidFetch],
+                &[ChatNotFound, MessageNotFound],
+            ],
+        )
+        .route(
+            RECEIVE,
+            routes!(groups::list),
+            &[NAMED, READING, &[InvalidAfter, InvalidLimit]],
+        )
+        .route(
+            RECEIVE,
+            routes!(groups::get),
+            &[NAMED, READING, &[InvalidChat, ChatNotFound]],
+        )
+        .route(
+            RECEIVE,
+            routes!(numbers::get),
+            &[NAMED, READING, &[InvalidChat]],
         )
         .route(
             ADMIN,

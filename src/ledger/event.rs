@@ -27,13 +27,21 @@ pub enum EventKind {
     Waiting,
     /// What was missing of an earlier event is known now: its text, or the number of its sender.
     Resolved,
+    /// This account is in a group now.
+    GroupJoined,
+    /// This account is not in a group any more.
+    GroupLeft,
+    /// Others came into a group or left it, or its admins are others.
+    GroupParticipants,
+    /// A group has another name, picture, description or setting.
+    GroupUpdated,
     /// The session has another state.
     Status,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Message,
         Self::OwnMessage,
         Self::Ack,
@@ -42,6 +50,10 @@ impl EventKind {
         Self::Reaction,
         Self::Waiting,
         Self::Resolved,
+        Self::GroupJoined,
+        Self::GroupLeft,
+        Self::GroupParticipants,
+        Self::GroupUpdated,
         Self::Status,
     ];
 
@@ -56,6 +68,10 @@ impl EventKind {
             Self::Reaction => "message.reaction",
             Self::Waiting => "message.waiting",
             Self::Resolved => "message.resolved",
+            Self::GroupJoined => "group.joined",
+            Self::GroupLeft => "group.left",
+            Self::GroupParticipants => "group.participants",
+            Self::GroupUpdated => "group.updated",
             Self::Status => "session.status",
         }
     }

@@ -33,6 +33,19 @@ impl Addressee {
         }
     }
 
+    /// Whether it is a group.
+    pub fn is_group(&self) -> bool {
+        matches!(self, Self::Chat(address) if address.ends_with(GROUP))
+    }
+
+    /// WhatsApp's address of the chat with them, as far as that is known: of a person by their number, `…@c.us`.
+    pub(super) fn chat(&self) -> WaId {
+        match self {
+            Self::Number(number) => format!("{}@c.us", number.digits()).into(),
+            Self::Chat(address) => address.clone(),
+        }
+    }
+
     /// The address of the chat, of a recipient that is named by it: WhatsApp need not be asked for it.
     pub(super) fn chat_of(to: &Number) -> Option<WaId> {
         to.contains('@').then(|| WaId::from(&**to))

@@ -8,11 +8,13 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Addressee, ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
-    MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, Recipient, SendError, Snapshot,
+    MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, ReadingError, Recipient, SendError,
+    Snapshot,
 };
 use crate::{
     ledger::{Accepted, NewSend},
-    whatsapp::ChatAct,
+    stored::NumberFacts,
+    whatsapp::{Answered, ChatAct, Question},
 };
 
 /// Commands that may wait for the actor. It takes each within microseconds, but for starts and disconnects while it
@@ -101,6 +103,13 @@ pub(super) enum PageCommand {
         /// Gets what is known.
         reply: CheckReply,
     },
+    /// Read something out of the page, in its turn. Answered when that is read, or has waited too long.
+    Read {
+        /// What.
+        read: Read,
+        /// Gets the answer.
+        reply: ReadReply,
+    },
     /// Mark a chat as read, or show there that the owner types. Answered when the page has done it.
     InChat {
         /// The chat.
@@ -140,6 +149,7 @@ impl PageCommand {
             Self::DismissNotice { reply } => answer(reply, Err(DismissError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
+            Self::Read { reply, .. } => answer(reply, Err(ReadingError::Session(why))),
             Self::InChat { reply, .. } => answer(reply, Err(why)),
             Self::Passkey { reply, .. } => answer(
                 reply,
@@ -163,6 +173,26 @@ pub(super) type AcceptReply = oneshot::Sender<Result<Accepted, SendError>>;
 /// To a caller who only wants to know.
 pub(super) type CheckReply = oneshot::Sender<Result<NumberCheck, SendError>>;
 
+/// What a caller wants to read.
+#[derive(Clone, Debug)]
+pub(super) enum Read {
+    /// What the page has.
+    OfPage(Question),
+    /// Whom a number or a LID means; WhatsApp's server is asked about a number that is not known.
+    Number(Addressee),
+}
+
+/// What a caller who reads gets.
+#[derive(Debug)]
+pub(super) enum ReadAnswer {
+    /// The page's answer.
+    OfPage(Answered),
+    /// What is known of a number or a LID.
+    Number(NumberFacts),
+}
+
+/// To a caller who wants to read.
+pub(super) type ReadReply = oneshot::Sender<Result<ReadAnswer, ReadingError>>;
 /// To a caller who wants something done in a chat.
 pub(super) type InChatReply = oneshot::Sender<Result<(), SendError>>;
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{ClienteId, InvalidAssertion, Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
-    whatsapp::{ChatActError, NoticeError, PrepareError, TargetError},
+    whatsapp::{ChatActError, NoticeError, PageReadError, PrepareError, TargetError},
 };
 
 /// Why a connect did not bring the session up.
@@ -181,6 +181,22 @@ impl PasskeyError {
             "no passkey is wanted: the session is {state}; WhatsApp may ask for one after a code was scanned"
         ))
     }
+}
+
+/// Why nothing was read out of a session's page.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadingError {
+    /// The session cannot be asked now.
+    #[error("{0}")]
+    Session(SendError),
+    /// The page is asked for something else, or sends, and others wait already.
+    #[error(
+        "this session is asked for more than it reads at once, or has much to send: try again in a few seconds"
+    )]
+    Busy,
+    /// The page did not read it.
+    #[error("{0}")]
+    Read(#[from] PageReadError),
 }
 
 /// Why a message was not sent, or is not known to be.

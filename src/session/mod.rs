@@ -13,6 +13,7 @@
 //! | [`fleet`] | all sessions: starts one actor for each, measures their Chromes, reports their changes |
 //! | [`lifecycle`] | one session: the actor that opens, serves, heals and closes its page |
 //! | [`listening`] | what a session hears: from its page into the log of events |
+//! | [`reading`] | what callers read out of its page: chats, stored messages, groups, numbers |
 //! | [`sending`] | the sends of a session: queue, pace, hand-over, recovery |
 //! | [`keeping`] | what is kept of a session on disk: its desired state, copies of its profile, evidence |
 //! | [`linking`] | how a phone links a session, and which account a profile belongs to |
@@ -32,6 +33,7 @@ mod fleet;
 
 mod lifecycle;
 mod listening;
+mod reading;
 
 mod keeping;
 mod linking;
@@ -62,7 +64,8 @@ pub use addressee::Addressee;
 pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
 pub use error::{
-    ConnectError, DisconnectError, DismissError, ForgetError, Full, PasskeyError, SendError,
+    ConnectError, DisconnectError, DismissError, ForgetError, Full, PasskeyError, ReadingError,
+    SendError,
 };
 pub use evidence::{Evidence, EvidenceError};
 pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};

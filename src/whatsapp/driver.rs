@@ -9,7 +9,10 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hearing::{Hear, HearError, HeardBatch};
+use super::{
+    hearing::{Hear, HearError, HeardBatch},
+    reading::{Answered, PageReadError, Question},
+};
 use crate::{
     browser::{BrowserError, Closed, Freezer},
     extras::{Action, Extras},
@@ -99,6 +102,12 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Fetches what the page has heard, and lets it forget what is on disk. What is not confirmed comes again with the next
     /// question. That something waits comes as [`Fact::Heard`].
     fn hear(&self, ask: &Hear) -> impl Future<Output = Result<HeardBatch, HearError>> + Send;
+
+    /// Reads out of the page what it has. Nothing is changed by it, and sends go on meanwhile.
+    fn read(
+        &self,
+        question: &Question,
+    ) -> impl Future<Output = Result<Answered, PageReadError>> + Send;
 
     /// Does something in a chat that leaves nothing behind there: marks it as read, shows that the owner types.
     fn in_chat(

@@ -26,10 +26,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear, HearError,
-    HeardBatch, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence,
-    PageScripts, PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError,
-    Silence, Standing, Whose,
+    AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear,
+    HearError, HeardBatch, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing,
+    PageEvidence, PageReadError, PageScripts, PairingError, PasskeyAct, PasskeyFailure,
+    PrepareError, Prepared, Question, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -37,7 +37,7 @@ use super::{
     hearing,
     input::{Point, click},
     listener::{self, Channels, PageEvents},
-    pairing, passkey,
+    pairing, passkey, reading,
     scripts::{BINDING, DocumentStart},
     sending::{Senders, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
@@ -267,6 +267,10 @@ impl Driver for WhatsAppPage {
 
     async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
         hearing::hear(self.browser.page(), &self.adapters, ask).await
+    }
+
+    async fn read(&self, question: &Question) -> Result<Answered, PageReadError> {
+        reading::read(self.browser.page(), &self.adapters, question).await
     }
 
     async fn in_chat(

@@ -14,18 +14,20 @@ const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const PASSKEY: &str = include_str!("page/passkey.js");
 const HEARING: &str = include_str!("page/hearing.js");
 const CONTENT: &str = include_str!("page/content.js");
+const READING: &str = include_str!("page/reading.js");
 const AFTER: &str = include_str!("page/after.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
     "hearing.js",
     "content.js",
+    "reading.js",
     "after.js",
     "modules.js",
     "wa_js.js",
@@ -88,8 +90,9 @@ impl PageScripts {
         let hearing = self.script("hearing.js", HEARING, &mut own)?;
         let content = self.script("content.js", CONTENT, &mut own)?;
         let after = self.script("after.js", AFTER, &mut own)?;
+        let reading = self.script("reading.js", READING, &mut own)?;
         let source = format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {after});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {after}, {reading});"
         );
         Ok(DocumentStart { source, own })
     }

@@ -24,7 +24,7 @@ fn is_asleep(status: &Value) -> bool {
 }
 
 /// Waits until the session sleeps, and its Chrome is gone.
-async fn asleep(service: &Service) -> Value {
+pub(crate) async fn asleep(service: &Service) -> Value {
     service.status_when("51", "its sleep", is_asleep).await
 }
 

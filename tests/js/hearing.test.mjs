@@ -103,6 +103,39 @@ test("an own message is heard once the server has it, and no status, channel or 
   assert.equal(events[0].data.from.phone, "5491150000001");
 });
 
+test("what happens to a group is heard by the line that WhatsApp writes into its chat, and each thing once", async () => {
+  const { tell, ask, all } = page();
+  await all();
+  const [me, ana, beto] = ["5491150000001@c.us", "5491150002222@c.us", "5491150003333@c.us"];
+  const line = (key, subtype, more = {}) => tell("add", message(key, { remote: "120@g.us", type: "gp2", subtype, author: ana, recipients: [], body: undefined, ...more }));
+  line("1", "create", { body: "Equipo" });
+  line("1", "add", { recipients: [me] });
+  line("1", "add", { recipients: [me] });
+  line("2", "create", { author: me, body: "Mío" });
+  line("3", "add", { recipients: [me, beto] });
+  line("4", "invite", { author: beto, recipients: [beto] });
+  line("5", "promote", { recipients: [me] });
+  line("6", "subject", { body: "Familia" });
+  line("7", "description");
+  line("8", "picture", { body: "set" });
+  line("9", "announce", { body: "on" });
+  line("10", "leave", { author: me, recipients: [me] });
+  line("11", "membership_approval_request");
+  line("12", "subject", { body: "vieja", isMdHistoryMsg: true });
+  tell("add", message("13", { type: "gp2", subtype: "subject", body: "a chat is no group" }));
+  const { events } = ask();
+  const short = ({ kind, data: { how, action, what, participants, by } }) => [kind, how ?? action ?? what, ...(participants ?? []).map(({ phone }) => phone), by?.phone];
+  assert.deepEqual(events.map(short), [
+    ["group.joined", "added", "5491150002222"], ["group.joined", "created", "5491150000001"],
+    ["group.joined", "added", "5491150002222"], ["group.participants", "added", "5491150003333", "5491150002222"],
+    ["group.participants", "joined", "5491150003333", "5491150003333"], ["group.participants", "promoted", "5491150000001", "5491150002222"],
+    ["group.updated", "subject", "5491150002222"], ["group.updated", "description", "5491150002222"], ["group.updated", "picture", "5491150002222"],
+    ["group.updated", "setting", "5491150002222"], ["group.left", "left", "5491150000001"],
+  ]);
+  const [, , , , , , subject, described, picture, setting] = events.map(({ data }) => data);
+  assert.deepEqual([subject.subject, subject.group_name, described.description, picture.setting, setting.setting], ["Familia", "Familia", undefined, undefined, "announce"]);
+});
+
 test("what does not fit is left to the walk, which gives it late and says when all has been said", async () => {
   const { tell, stored, ask, confirm } = page();
   stored.push(row(message("3A", { t: 1_600_000_000 })));

@@ -100,6 +100,7 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownMessage => (StatusCode::NOT_FOUND, "UNKNOWN_MESSAGE", "id"),
             Refusal::UnknownGroup => (StatusCode::NOT_FOUND, "UNKNOWN_GROUP", "group"),
             Refusal::NotAMember => (StatusCode::BAD_REQUEST, "NOT_A_MEMBER", "from"),
+            Refusal::HasLeft => (StatusCode::BAD_REQUEST, "HAS_LEFT", "group"),
             Refusal::NotTheAuthor => (StatusCode::BAD_REQUEST, "NOT_THE_AUTHOR", "by"),
             Refusal::NotOwn => (StatusCode::BAD_REQUEST, "NOT_OWN", "id"),
             Refusal::NotWaiting => (StatusCode::BAD_REQUEST, "NOT_WAITING", "id"),

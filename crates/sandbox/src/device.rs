@@ -13,6 +13,7 @@
 mod after;
 mod delivery;
 mod linking;
+mod older;
 
 use std::{sync::Arc, time::Duration};
 
@@ -247,6 +248,11 @@ impl Connection {
                 state,
             } => self.chat_state(&user, &server, state),
             FromPage::Received { ids } => self.received(ids).await,
+            FromPage::Older {
+                user,
+                server,
+                oldest,
+            } => self.answer_older(&user, &server, oldest.as_deref()).await,
             FromPage::Logout => {
                 let Some((device, _)) = &self.link else {
                     return Err(Ended);
@@ -339,7 +345,8 @@ impl Connection {
         // The address of an account is the number under which it is registered, however it was asked for.
         let number = number.map(|number| number.registered());
         let found = number.is_some() && !error;
-        let lid = number.as_ref().map(Number::lid).unwrap_or_default();
+        let lid = number.as_ref().filter(|_| !faults.no_lids);
+        let lid = lid.map(Number::lid).unwrap_or_default();
         let number = number.map(String::from).unwrap_or_default();
         self.send(&ToPage::Exists {
             request,
@@ -418,7 +425,7 @@ impl Connection {
         if server == "g.us" {
             let is_own = self.server.read(|world| {
                 let group = world.groups.get(user);
-                group.is_some_and(|group| group.account == *account)
+                group.is_some_and(|group| group.account == *account && !group.is_left)
             });
             return is_own.then(|| Recipient::Group(user.to_owned()));
         }

@@ -33,6 +33,12 @@ pub(super) struct Faults {
     /// What becomes of what the page stores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) storage: Option<StorageFault>,
+    /// What becomes of a page that asks the phone for older messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) older_history: Option<OlderHistoryFault>,
+    /// The server does not say which LID a number has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) no_lids: bool,
     /// What becomes of the question whether a number is on WhatsApp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) number_check: Option<NumberCheckFault>,
@@ -248,6 +254,14 @@ pub(super) enum MessageSearchFault {
     Never,
 }
 
+/// What becomes of a page that asks the phone for older messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OlderHistoryFault {
+    /// The phone is switched off: no answer ever comes.
+    Never,
+}
+
 /// What becomes of the question whether a number is on WhatsApp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -362,6 +376,8 @@ impl Faults {
             ack_delay_ms: other.ack_delay_ms.or(self.ack_delay_ms),
             send: other.send.or(self.send),
             storage: other.storage.or(self.storage),
+            older_history: other.older_history.or(self.older_history),
+            no_lids: other.no_lids || self.no_lids,
             number_check: other.number_check.or(self.number_check),
             pairing: other.pairing.or(self.pairing),
             socket: other.socket.or(self.socket),

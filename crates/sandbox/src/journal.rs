@@ -151,6 +151,9 @@ pub(super) enum Record {
     History {
         account: Number,
         stanzas: Vec<Stanza>,
+        /// What stays on the phone until a page asks for it, the oldest of each chat first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        older: Vec<Stanza>,
     },
     Delivered {
         device: String,

@@ -46,7 +46,7 @@ use code::ScannedCode;
 use futures_util::future::try_join_all;
 use guard::IsOpen;
 use number::Number;
-use phone::mailbox;
+use phone::{groups, mailbox};
 use server::Server;
 pub use settings::{CodeLives, PAIRING_LIFE, SandboxSettings};
 use tokio::{net::TcpListener, time::timeout};
@@ -226,7 +226,9 @@ fn router(app: App) -> Router {
         .route("/phone/ack", post(mailbox::ack))
         .route("/phone/resolve", post(mailbox::resolve))
         .route("/phone/reveal", post(mailbox::reveal))
-        .route("/phone/group", post(mailbox::group_made))
+        .route("/phone/group", post(groups::made))
+        .route("/phone/group/members", post(groups::members))
+        .route("/phone/group/change", post(groups::change))
         .route("/phone/notice", post(mailbox::notice))
         .route("/phone/post", post(mailbox::post))
         .route("/phone/burst", post(mailbox::burst))

@@ -56,6 +56,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/receipts.js", JS, include_str!("page/receipts.js")),
     ("/web/reactions.js", JS, include_str!("page/reactions.js")),
     ("/web/incoming.js", JS, include_str!("page/incoming.js")),
+    ("/web/older.js", JS, include_str!("page/older.js")),
     ("/web/after.js", JS, include_str!("page/after.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
     ("/web/whats-new.js", JS, include_str!("page/whats-new.js")),

@@ -3,6 +3,7 @@
 //! Responsible for: reading requests and wording answers. Not responsible for: deciding
 //! anything (`server`).
 
+pub(super) mod groups;
 pub(super) mod mailbox;
 
 use std::{collections::HashMap, time::Duration};

@@ -8,8 +8,10 @@
 //! Invariant: the lock is held for plain memory work and a write or two, never across an await.
 
 mod after;
+pub(super) mod groups;
 mod linking;
 pub(super) mod mailbox;
+mod older;
 mod passkey;
 
 use std::{
@@ -62,9 +64,11 @@ pub(super) enum Refusal {
     #[error("the account is in no group with this id: POST /phone/group makes one")]
     UnknownGroup,
     #[error(
-        "this person is not in that chat: give a participant of the group, or the other person"
+        "this person is not in that chat: give a participant of the group, or the other person; who is added must not be in it yet"
     )]
     NotAMember,
+    #[error("the account has left this group: have it added again (POST /phone/group/members)")]
+    HasLeft,
     #[error("only the author deletes a message, or an admin in a group: leave \"by\" out")]
     NotTheAuthor,
     #[error("others wrote this message: only an own one gets receipts")]
@@ -270,6 +274,11 @@ pub(super) fn milliseconds(at: &str) -> i64 {
 
 fn random_token<const BYTES: usize>() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; BYTES]>())
+}
+
+fn random_digits<const DIGITS: usize>() -> String {
+    let digits = rand::random_iter::<u8>().map(|byte| char::from(b'1' + byte % 9));
+    digits.take(DIGITS).collect()
 }
 
 fn random_hex<const BYTES: usize>() -> String {

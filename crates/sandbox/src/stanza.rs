@@ -51,8 +51,50 @@ pub(super) struct Group {
     pub(super) id: String,
     pub(super) account: Number,
     pub(super) name: String,
-    /// Who is in it beside the account; the first one is its admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    /// Who is in it beside the account.
     pub(super) participants: Vec<Number>,
+    /// Who may change it, the account too. In an older journal there are none: then it is the first participant.
+    #[serde(default)]
+    pub(super) admins: Vec<Number>,
+    /// The account has left it, or was removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_left: bool,
+    /// When it was made, ISO-8601.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) made_at: Option<String>,
+}
+
+impl Chat {
+    pub(super) fn is_with(&self, number: &Number) -> bool {
+        matches!(self, Self::Person(person) if person == number)
+    }
+}
+
+impl Group {
+    /// As a page gets it: who is in it, the account too, and who is an admin.
+    fn frame(&self) -> Value {
+        let founder = self.participants.first();
+        let is_admin = |person: &Number| {
+            self.admins.contains(person) || (self.admins.is_empty() && founder == Some(person))
+        };
+        let own = (!self.is_left).then_some(&self.account);
+        let members = self.participants.iter().chain(own).map(|person| {
+            let mut member = shown_person(person);
+            member["admin"] = json!(is_admin(person));
+            member["super_admin"] = json!(is_admin(person) && founder == Some(person));
+            member
+        });
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "made_at": self.made_at.as_deref().map(server::seconds),
+            "owner": founder.map(shown_person),
+            "participants": members.collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// What it is.
@@ -165,8 +207,14 @@ pub(super) enum Notice {
     Encrypted,
     GroupCreated,
     GroupAdd,
+    /// A person joined by the group's link.
+    GroupJoin,
     GroupRemove,
+    GroupLeave,
+    GroupPromote,
+    GroupDemote,
     GroupSubject,
+    GroupDescription,
 }
 
 impl Stanza {
@@ -241,11 +289,9 @@ impl Stanza {
     pub(super) fn frame(&self, group: Option<&Group>, target: Option<&Target>) -> Value {
         let chat = match &self.chat {
             Chat::Person(number) => json!({ "person": self.person(number) }),
-            Chat::Group(id) => json!({ "group": {
-                "id": id,
-                "name": group.map(|group| &group.name),
-                "participants": group.map(|group| group.participants.iter().map(shown_person).collect::<Vec<_>>()),
-            } }),
+            Chat::Group(id) => {
+                json!({ "group": group.map_or_else(|| json!({ "id": id }), Group::frame) })
+            }
             Chat::Status => json!({ "status": true }),
             Chat::Channel(id) => json!({ "channel": id }),
         };

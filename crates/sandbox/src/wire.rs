@@ -76,6 +76,12 @@ pub(super) enum FromPage {
     },
     /// These things are safe in the page's storage.
     Received { ids: Vec<String> },
+    /// The phone is asked for messages of the chat with this person that are older than the one with this id.
+    Older {
+        user: String,
+        server: String,
+        oldest: Option<String>,
+    },
     /// The page acts on the faults as of this change.
     HeardFaults { change: u64 },
     /// Remove this device from the account.
@@ -159,7 +165,20 @@ pub(super) enum ToPage {
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
     /// What was said before the link, in parts.
-    History { stanzas: Vec<Value>, is_last: bool },
+    History {
+        stanzas: Vec<Value>,
+        is_last: bool,
+        /// The phone has more of these chats.
+        has_more: bool,
+    },
+    /// Messages of the chat with this person, from the phone.
+    Older {
+        user: String,
+        server: String,
+        stanzas: Vec<Value>,
+        /// The phone has more before these.
+        has_more: bool,
+    },
     /// So many things waited while the page was away. They come now, each marked as one of these.
     OfflinePreview { count: usize },
     /// Something for the account.

@@ -125,6 +125,8 @@ pub(super) struct World {
     pub(super) letters: HashMap<(Number, String), usize>,
     /// What was said before the next device of an account is linked.
     pub(super) history: BTreeMap<Number, Vec<Stanza>>,
+    /// What was said before that, which stays on the phone until a page asks for it.
+    pub(super) older: BTreeMap<Number, Vec<Stanza>>,
     /// What has become of each message about which something was done.
     fates: HashMap<(Number, String), Fate>,
     /// The ids of what pages did about messages.
@@ -165,6 +167,7 @@ impl World {
             mailboxes: BTreeMap::new(),
             letters: HashMap::new(),
             history: BTreeMap::new(),
+            older: BTreeMap::new(),
             fates: HashMap::new(),
             changed: HashSet::new(),
             seen: HashMap::new(),
@@ -261,7 +264,12 @@ impl World {
             Record::Grouped { group } => {
                 self.groups.insert(group.id.clone(), group);
             }
-            Record::History { account, stanzas } => {
+            Record::History {
+                account,
+                stanzas,
+                older,
+            } => {
+                self.older.insert(account.clone(), older);
                 self.history.insert(account, stanzas);
             }
             Record::Delivered { device, ids } => {
@@ -291,6 +299,12 @@ impl World {
             self.letters.insert(key, mailbox.len());
         }
         mailbox.push(stanza);
+    }
+
+    /// A group of this account.
+    pub(super) fn group_of(&self, account: &Number, id: &str) -> Option<Group> {
+        let group = self.groups.get(id);
+        group.filter(|group| group.account == *account).cloned()
     }
 
     /// What the devices of an account get, oldest first.

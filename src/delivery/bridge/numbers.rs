@@ -58,6 +58,10 @@ impl Numbers {
             | EventKind::Revoked
             | EventKind::Reaction
             | EventKind::Waiting
+            | EventKind::GroupJoined
+            | EventKind::GroupLeft
+            | EventKind::GroupParticipants
+            | EventKind::GroupUpdated
             | EventKind::Status => Vec::new(),
         };
         for Person { phone, lid, .. } in people {

@@ -106,6 +106,10 @@ impl Report {
                 | EventKind::Reaction
                 | EventKind::Waiting
                 | EventKind::Resolved
+                | EventKind::GroupJoined
+                | EventKind::GroupLeft
+                | EventKind::GroupParticipants
+                | EventKind::GroupUpdated
                 | EventKind::Status,
                 _,
             ) => return Reading::NotWanted,

@@ -19,9 +19,14 @@ const LARGEST_PAGE: usize = 1000;
 
 /// What `limit` says.
 pub(super) fn limit(value: &str) -> Result<usize, ApiError> {
+    limit_of(value, LARGEST_PAGE)
+}
+
+/// The same, of a list of which a caller may ask for so many at once.
+pub(super) fn limit_of(value: &str, most: usize) -> Result<usize, ApiError> {
     let limit = value.parse().ok();
-    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-    limit.ok_or(ApiError::InvalidLimit)
+    let limit = limit.filter(|limit| (1..=most).contains(limit));
+    limit.ok_or(ApiError::InvalidLimit(most))
 }
 
 /// The sessions of which a caller may see anything; `None`: all of them.

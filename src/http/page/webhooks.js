@@ -12,7 +12,7 @@ const LOOK_EVERY = 3000;
 const LOOK_LATER = 15_000;
 
 // What a webhook may want, as a person chooses it. The API knows the first two by one word as well.
-const TYPES = ["message", "message.own", "message.ack", "message.edited", "message.revoked", "message.reaction", "message.waiting", "message.resolved", "session.status"];
+const TYPES = ["message", "message.own", "message.ack", "message.edited", "message.revoked", "message.reaction", "message.waiting", "message.resolved", "group.joined", "group.left", "group.participants", "group.updated", "session.status"];
 
 // By their ids.
 const cards = new Map();

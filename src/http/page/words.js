@@ -231,6 +231,10 @@ const WORDS = {
       message_reaction: "Reactions",
       message_waiting: "Messages not decrypted yet",
       message_resolved: "Numbers that become known",
+      group_joined: "Groups that the account joins",
+      group_left: "Groups that it leaves",
+      group_participants: "Who joins and leaves groups",
+      group_updated: "Names and settings of groups",
       session_status: "States of sessions",
     },
     hookFact: {
@@ -548,6 +552,10 @@ const WORDS = {
       message_reaction: "Reacciones",
       message_waiting: "Mensajes aún sin descifrar",
       message_resolved: "Números que se llegan a conocer",
+      group_joined: "Grupos en los que entra la cuenta",
+      group_left: "Grupos de los que sale",
+      group_participants: "Quién entra y sale de los grupos",
+      group_updated: "Nombres y ajustes de los grupos",
       session_status: "Estados de las sesiones",
     },
     hookFact: {

@@ -8,6 +8,7 @@
 //! be newer than the command.
 
 mod bridge;
+mod chats;
 mod connect;
 mod events;
 mod evidence;
@@ -23,6 +24,9 @@ mod status;
 mod webhooks;
 
 pub(in crate::http) use bridge::BridgeAnswer;
+pub(in crate::http) use chats::{
+    ChatMessages, ChatsAnswer, GroupAnswer, GroupsAnswer, NumberAnswer,
+};
 pub(in crate::http) use connect::{Connected, Disconnected, Forgotten};
 pub(in crate::http) use events::{Event, Events, envelope};
 pub(in crate::http) use evidence::EvidenceAnswer;

@@ -26,9 +26,10 @@ use crate::{
     qr::QrError,
     session::{
         ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, InvalidClienteId,
-        InvalidIdempotencyKey, InvalidRecipient, PasskeyError, SendError,
+        InvalidIdempotencyKey, InvalidRecipient, PasskeyError, ReadingError, SendError,
     },
     telemetry::fixed_text,
+    whatsapp::PageReadError,
 };
 
 /// [`LONGEST_TEXT`](crate::session::LONGEST_TEXT) for people.
@@ -255,12 +256,12 @@ causes! {
     InvalidMessageState = InvalidState,
     #[error("after must be a whole number: the next of the answer before")]
     InvalidAfter = InvalidAfter,
-    #[error("limit must be a whole number, 1 to 1000")]
-    InvalidLimit = InvalidLimit,
+    #[error("limit must be a whole number, 1 to {0}")]
+    InvalidLimit(usize) = InvalidLimit,
     #[error("after must be a whole number, the next of the answer before, or latest")]
     InvalidCursor = InvalidAfter,
     #[error(
-        "types must be of message, message.own, message.ack, message.edited, message.revoked, message.reaction, message.waiting, message.resolved, session.status, or message.any for the first two; with commas between them"
+        "types must be of message, message.own, message.ack, message.edited, message.revoked, message.reaction, message.waiting, message.resolved, group.joined, group.left, group.participants, group.updated, session.status, or message.any for the first two; with commas between them"
     )]
     InvalidEventTypes = InvalidTypes,
     #[error("wait must be a whole number of seconds, 0 to 60")]
@@ -270,6 +271,26 @@ causes! {
         "events behind this cursor are no longer there: go on with after={0}; what was before that cannot be had here any more"
     )]
     CursorExpired(i64) = CursorExpired,
+    #[error("the path has no address of a chat: {0}; a group is named by its address, which ends in @g.us")]
+    InvalidChatInPath(InvalidRecipient) = InvalidChat,
+    #[error("the path has no address of a group: it ends in @g.us, as GET /groups has it")]
+    NotAGroup = InvalidChat,
+    #[error("the path has the address of a group, which has no number: give a person's number, or a LID")]
+    NotAPerson = InvalidChat,
+    #[error("after must be the next of the answer before")]
+    InvalidPlace = InvalidAfter,
+    #[error("fetch must be true or false")]
+    InvalidFetch = InvalidFetch,
+    #[error("before must be the id of a message of this chat that WhatsApp Web has stored, such as the next of the answer before")]
+    UnknownBefore = MessageNotFound,
+    #[error("the account has no such chat, or is in no such group: GET /chats and GET /groups list them")]
+    UnknownChat = ChatNotFound,
+    #[error("{0}")]
+    ReadingBusy(ReadingError) = ReadingBusy,
+    #[error("it could not be read: {0}")]
+    ReadingFailed(String) = ReadingFailed,
+    #[error("the session's page cannot be read ({0}): add modules or wa-js to ADAPTERS, or update the page scripts and wa-js")]
+    ReadingUnavailable(String) = ReadingUnavailable,
     #[error("wait must be \"ready\" or \"code\"")]
     InvalidWait = InvalidWait,
     #[error("phone is not a phone number: {0}; leave phone out to scan a QR code")]
@@ -344,6 +365,19 @@ impl From<ReadError> for ApiError {
         match why {
             ReadError::Busy => Self::MessagesBusy(why),
             ReadError::Unavailable(why) => Self::Ledger(why),
+        }
+    }
+}
+
+impl From<ReadingError> for ApiError {
+    fn from(why: ReadingError) -> Self {
+        match why {
+            ReadingError::Session(why) => Self::Send(why),
+            ReadingError::Busy => Self::ReadingBusy(why),
+            ReadingError::Read(PageReadError::NoChat) => Self::UnknownChat,
+            ReadingError::Read(PageReadError::NoMessage) => Self::UnknownBefore,
+            ReadingError::Read(PageReadError::Failed(why)) => Self::ReadingFailed(why),
+            ReadingError::Read(PageReadError::Lacking(why)) => Self::ReadingUnavailable(why),
         }
     }
 }

@@ -149,6 +149,60 @@ pub(in crate::http) struct MessagesInQuery {
     limit: Option<i64>,
 }
 
+/// The chat in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct ChatParameter {
+    /// The chat: a person's number with its country code, an address that ends in `@c.us` or `@lid`, or a group's, which ends in `@g.us`.
+    #[param(example = "5491158254201")]
+    chat: String,
+}
+
+/// The group in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct GroupParameter {
+    /// The group's address.
+    #[param(example = "120363041234567890@g.us")]
+    id: String,
+}
+
+/// The person in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct NumberParameter {
+    /// A number with its country code, or a LID, which ends in `@lid`.
+    #[param(example = "5491158254201")]
+    number: String,
+}
+
+/// Which part of a list that is read out of a page.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ListInQuery {
+    /// Those behind: the `next` of the answer before.
+    #[param(example = "1790000000_5491158254201@c.us")]
+    after: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 500, default = 100, example = 10)]
+    limit: Option<i64>,
+}
+
+/// Which stored messages of a chat.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct StoredInQuery {
+    /// Those before: the `next` of the answer before, or the id of a message of this chat.
+    #[param(example = "false_5491158254201@c.us_3A5F0C2B1D4E6F708192")]
+    before: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200, default = 50, example = 10)]
+    limit: Option<i64>,
+    /// Whether the phone is asked for older ones, when WhatsApp Web has no more.
+    #[param(example = false)]
+    fetch: Option<bool>,
+}
+
 /// Which events.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]

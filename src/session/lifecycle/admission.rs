@@ -70,6 +70,7 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
             Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Busy,
             Command::Page(
                 PageCommand::Check { .. }
+                | PageCommand::Read { .. }
                 | PageCommand::InChat { .. }
                 | PageCommand::Evidence { .. },
             )

@@ -35,7 +35,7 @@ use crate::{
     session::{
         ClienteId, DisconnectError, DisconnectOutcome, DismissError, Evidence, EvidenceError,
         PasskeyAsk, Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
-        command::{Command, LifeCommand, PageCommand, answer},
+        command::{Command, LifeCommand, PageCommand, Read, answer},
         keeping::{
             accounts::HeldAccount,
             profile::{self, BegunCopy, DueCopy},
@@ -47,6 +47,7 @@ use crate::{
         },
         listening::Listening,
         publisher::Publisher,
+        reading::{Done, Reading},
         run_end::End,
         sending::{
             SendAnswer, Sending,
@@ -77,6 +78,7 @@ pub(super) struct Running<'a, D: Driver> {
     link: LinkNote,
     sending: Sending<'a, D>,
     listening: Listening<'a>,
+    reading: Reading<'a, D>,
     pairing: Pairing,
     passkey: Passkey,
     /// The callers who wait for the look at the page that is under way.
@@ -128,6 +130,7 @@ enum PageEvent {
     /// A copy of the profile is due, or was taken, or not.
     Copied(BegunCopy),
     SendAnswered(SendAnswer),
+    Read(Done),
     /// `None`: the page is not heard any more.
     Fact(Option<Fact>),
 }
@@ -236,6 +239,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 &options.id,
                 config.backfill,
             ),
+            reading: Reading::new(driver),
             pairing: Pairing::new(phone, config.pairing_life),
             passkey: Passkey::default(),
             evidence_waiters: Vec::new(),
@@ -281,6 +285,7 @@ impl<'a, D: Driver> Running<'a, D> {
         let (calls, facts) = (&mut self.calls, &mut self.facts);
         let copying = &mut self.copying;
         let hearing = &mut self.listening.work;
+        let reading = &mut self.reading.current;
         let are_held_back = facts.are_held_back();
         let are_due = !facts.is_over && !are_held_back;
         let own = async {
@@ -289,6 +294,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 Some(answer) = calls.next() => PageEvent::Answered(answer),
                 Some(answer) = send_calls.next() => PageEvent::SendAnswered(answer),
                 fact = facts.receiver.recv(), if are_due => PageEvent::Fact(fact),
+                Some(read) = OptionFuture::from(reading.as_mut()) => PageEvent::Read(read),
                 // The last: a hand-over that is being written down goes to the ledger before what a copy has noted there.
                 Some(copied) = OptionFuture::from(copying.as_mut()) => PageEvent::Copied(copied),
                 // Goes on meanwhile, and is no news of its own.
@@ -323,6 +329,7 @@ impl<'a, D: Driver> Running<'a, D> {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
+                Heard::StageWork(PageEvent::Read(done)) => self.on_read(done),
                 Heard::StageWork(PageEvent::Copied(copy)) => self.on_copy(copy),
                 Heard::StageWork(PageEvent::Fact(fact)) => {
                     self.facts.in_a_row += 1;
@@ -362,6 +369,7 @@ impl<'a, D: Driver> Running<'a, D> {
             // In each turn: facts, answers, commands and deadlines change it. What is no news is not published.
             self.publisher.tell_passkey(self.passkey.report());
             self.sending.go_on();
+            self.read_on(Instant::now());
             self.sending.write_notes();
             self.sending.tell_staleness();
             let written = self.link.write().await;
@@ -397,6 +405,7 @@ impl<'a, D: Driver> Running<'a, D> {
             self.stall.next(),
             self.mail.wake_by(),
             self.copies_at(),
+            self.reading.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -724,6 +733,14 @@ impl<'a, D: Driver> Running<'a, D> {
             // The mailbox has given both to the intake.
             PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::Read { read, reply } => {
+                let now = Instant::now();
+                let known = match &read {
+                    Read::Number(to) => self.sending.known(to, now),
+                    Read::OfPage(_) => None,
+                };
+                self.reading.ask(read, known, reply, now);
+            }
             PageCommand::InChat { to, act, reply } => self.sending.in_chat(&to, act, reply),
             PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
             PageCommand::Passkey { ask, reply } => {
@@ -754,6 +771,23 @@ impl<'a, D: Driver> Running<'a, D> {
                 }
             }
         }
+    }
+
+    /// Lets the next reading begin, when no send needs the page. One that waits for the page of a session that cannot send any more is
+    /// refused, as its caller would be now.
+    fn read_on(&mut self, now: Instant) {
+        if self.publisher.state() != SessionState::Ready {
+            self.reading.refuse_waiting(&self.publisher.not_ready());
+        }
+        let is_free = self.page.standing().is_ready() && !self.sending.has_turn(now);
+        self.reading.go_on(is_free, now);
+    }
+
+    fn on_read(&mut self, done: Done) {
+        if let Some((to, known)) = &done.learned {
+            self.sending.learn(to, known.clone(), Instant::now());
+        }
+        self.reading.on_done(done);
     }
 
     /// Has the page close the notice that it has reported. A dialog that it has not reported asks something, or is known.
@@ -853,6 +887,7 @@ impl<'a, D: Driver> Running<'a, D> {
             && self.page.standing().is_ready()
             && self.sending.is_settled()
             && self.listening.is_settled()
+            && self.reading.is_idle()
             && self.evidence_waiters.is_empty()
             && self.notice_waiters.is_empty()
             && self.logouts.is_empty()

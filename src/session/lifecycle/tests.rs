@@ -10,6 +10,7 @@ mod kill_points;
 mod page;
 mod pairing;
 mod passkey;
+mod reading;
 mod safekeeping;
 mod scenario;
 mod sends;

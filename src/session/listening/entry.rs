@@ -22,6 +22,10 @@ pub(super) fn entry(session: &ClienteId, me: &Me, heard: Heard) -> NewEvent {
         Content::Revoked(said) => (EventKind::Revoked, json(said)),
         Content::Reaction(said) => (EventKind::Reaction, json(said)),
         Content::Resolved(said) => (EventKind::Resolved, json(said)),
+        Content::GroupJoined(said) => (EventKind::GroupJoined, json(said)),
+        Content::GroupLeft(said) => (EventKind::GroupLeft, json(said)),
+        Content::GroupParticipants(said) => (EventKind::GroupParticipants, json(said)),
+        Content::GroupUpdated(said) => (EventKind::GroupUpdated, json(said)),
     };
     NewEvent {
         session: session.to_string(),

@@ -470,6 +470,21 @@ impl<D: Driver> Sending<'_, D> {
         self.calls.push(check.boxed());
     }
 
+    /// What is known of a number.
+    pub(super) fn known(&self, to: &Addressee, now: Instant) -> Option<Known> {
+        self.intake.numbers.get(to.as_str(), now).cloned()
+    }
+
+    /// WhatsApp's server has said so of a number.
+    pub(super) fn learn(&mut self, to: &Addressee, known: Known, now: Instant) {
+        self.intake.numbers.learn(to.as_str(), known, now);
+    }
+
+    /// Whether a send has its turn, or is due for it, or one is being looked for in the page: nothing else is begun there meanwhile.
+    pub(super) fn has_turn(&self, now: Instant) -> bool {
+        self.intake.in_flight.is_due(now) || self.recovery.is_pending()
+    }
+
     /// Does something in a chat, at once: it is no send, and waits for none.
     pub(super) fn in_chat(&mut self, to: &Addressee, act: ChatAct, reply: InChatReply) {
         if self.publisher.state() != SessionState::Ready {

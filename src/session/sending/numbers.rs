@@ -24,7 +24,7 @@ pub(in crate::session) struct Numbers(HashMap<Number, (Known, Instant)>);
 
 /// What is known of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(in crate::session) enum Known {
     /// It is on WhatsApp, under this address.
     At(WaId),
     /// It is not.

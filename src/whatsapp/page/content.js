@@ -121,6 +121,8 @@
         ...(quote ? await answerTo(quote, chat, page) : {}),
       };
     },
+    // The ids that a message may have in a chat, by any of its ids.
+    idsOf,
     inventory: () => shared.inventory.names(NAMES, PURPOSES),
   };
 })

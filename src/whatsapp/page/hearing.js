@@ -60,6 +60,17 @@
     "gp2", "e2e_notification", "notification_template", "notification", "broadcast_notification", "group_notification", "newsletter_notification", "call_log",
     "protocol", "debug", "debug_placeholder", "reaction", "reaction_enc", "poll_update", "pin_message", "keep_in_chat", "oversized", "unknown",
   ];
+  // What WhatsApp writes into a group's chat, by its subtype: who came and went, and what of the group is another one
+  // (docs/whatsapp.md#receiving).
+  const CAME = {
+    add: "added", invite: "joined", linked_group_join: "joined", v4_add_invite_join: "joined", auto_add: "added", invite_auto_add: "added",
+    default_sub_group_admin_add: "added", community_participant_add_rich: "added", sub_group_participant_add_rich: "added", community_invite_rich: "joined",
+    sub_group_invite_rich: "joined", subgroup_admin_triggered_auto_add: "added", subgroup_admin_triggered_invite_auto_add: "added", general_chat_add: "added",
+  };
+  const WENT = { remove: "removed", leave: "left" };
+  const ADMINS = { promote: "promoted", demote: "demoted", linked_group_promote: "promoted", linked_group_demote: "demoted" };
+  const PARTS = ["subject", "description", "picture"];
+  const SETTINGS = ["announce", "restrict", "ephemeral", "no_frequently_forwarded", "membership_approval_mode", "member_add_mode", "member_link_mode", "revoke_invite"];
   const WORDS = { 1: "sent", 2: "delivered", 3: "read", 4: "played" };
 
   const quietly = (act) => {
@@ -315,7 +326,45 @@
 
   const kindOf = (msg) => (msg.type === "ciphertext" ? "message.waiting" : msg.id.fromMe ? "message.own" : "message");
   const onceOf = (msg) => `${msg.type === "ciphertext" ? "waiting" : "message"} ${msg.id.fromMe ? "own" : "in"} ${scope(msg.id)} ${msg.id.id}`;
+  const noticeOf = (msg) => `notice ${msg.id.remote} ${msg.id.id} ${msg.subtype}`;
+  const isMe = (who) => {
+    const own = me();
+    return (who.phone !== null && who.phone === own.phone) || (who.lid !== null && who.lid === own.lid);
+  };
+  // A line that WhatsApp has written into a group's chat. The one that is about this account and others is two events.
+  const onNotice = (msg, late) => {
+    const { id, subtype } = msg;
+    if (!isGroup(id.remote)) return;
+    const by = msg.author ? person(msg.author) : null;
+    const name = subtype === "subject" || subtype === "create" ? msg.body : quietly(() => sources.Chats?.get(id.remote)?.formattedTitle);
+    const news = { ...placeOf(id), group_name: shorter(name) ?? undefined, by };
+    const tell = (kind, more, scope = "") => {
+      keep(kind, noticeOf(msg) + scope, { chat: news.chat, at: msg.t * 1000, late: late || Boolean(msg.isOffline) || isAway() }, { ...news, ...more });
+    };
+    const people = listed(msg.recipients).map((wid) => person(wid));
+    const others = people.filter((who) => !isMe(who));
+    const isAboutMe = others.length < people.length;
+    const action = CAME[subtype] ?? WENT[subtype];
+    if (subtype === "create") {
+      // Of a group that another person has made, the line that says who was added tells it.
+      if (by && isMe(by)) tell("group.joined", { how: "created" });
+    } else if (action) {
+      if (isAboutMe) tell(CAME[subtype] ? "group.joined" : "group.left", { how: action }, " me");
+      if (others.length > 0) tell("group.participants", { action, participants: others });
+    } else if (ADMINS[subtype] && people.length > 0) {
+      tell("group.participants", { action: ADMINS[subtype], participants: people });
+    } else if (PARTS.includes(subtype)) {
+      // The body of a picture is a word for what was done to it.
+      tell("group.updated", { what: subtype, ...(subtype !== "picture" && msg.body ? { [subtype]: cut(msg.body) } : {}) });
+    } else if (SETTINGS.includes(subtype)) {
+      tell("group.updated", { what: "setting", setting: subtype });
+    }
+  };
   const onMessage = (msg, late) => {
+    if (msg?.type === "gp2" && msg.id && !isHistory(msg)) {
+      onNotice(msg, late);
+      return;
+    }
     if (!msg?.id || !isHeard(msg.id.remote) || NO_MESSAGES.includes(msg.type) || isHistory(msg) || isUnsent(msg)) return;
     if (msg.type === "revoked") {
       onRevoked(msg, late);
@@ -546,7 +595,7 @@
     }
     await room();
     give(findNumbers);
-    const isKnown = (msg) => remembered.has(onceOf(msg)) || held.has(onceOf(msg));
+    const isKnown = (msg) => msg.type === "gp2" || remembered.has(onceOf(msg)) || held.has(onceOf(msg));
     if (!young.list.every(isKnown)) await sleep(YOUNG_WAIT_MS);
     const old = { after: Infinity };
     for (const msg of young.list) {
@@ -594,7 +643,12 @@
 
   return {
     shared: {
-      // Objects of the page, as far as `adapter` has found them, by name: Messages, Chats, Contacts, Cmd, Backend, edits, receipts,
+      // What reading.js makes its answers of: the same objects of the page, and the same words.
+      parts: {
+        sources, isHeard, isGroup, isNoMessage: ({ type }) => NO_MESSAGES.includes(type), person, me, shorter, cut, contentOf, search,
+        stateOf: (ack) => (ack < 0 ? "failed" : WORDS[ack]), chosenBy: () => by,
+      },
+      // Objects of the page, as far as `adapter` has found them, by name: Messages, Chats, Contacts, Groups, Cmd, Backend, edits, receipts,
       // reactions, createWid(text), me() -> {number, lid}, numberOf(lid), lidOf(number), find(chat, before, count) -> messages. What
       // is there already stays.
       attach(adapter, offered) {

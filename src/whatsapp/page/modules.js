@@ -224,7 +224,7 @@
       createWid: found.createWid,
       me: found.getMaybeMePnUser && (() => ({ number: found.getMaybeMePnUser(), lid: found.getMaybeMeLidUser?.() })),
       numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid,
-      Contacts: found.Contacts, Cmd: found.Cmd, Backend: found.BackendEvents, Chats: found.Chats,
+      Contacts: found.Contacts, Groups: resolve(NAMES.more.Groups), Cmd: found.Cmd, Backend: found.BackendEvents, Chats: found.Chats,
       find: found.storedMessages && found.MsgKey && find,
       reactions: found.reactionTable, edits: found.edits, receipts: found.receipts,
       Messages: found.Messages,
@@ -454,6 +454,6 @@
     },
 
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? [])], within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
   };
 })

@@ -219,13 +219,13 @@
   const find = async (chat, before, count) => WPP().chat.getMessages(chat.id, { direction: "before", count, ...(before ? { id: String(before) } : {}) });
   const hear = () => {
     if (!shared.hearing) return;
-    const { WidFactory, UserPrefs, ContactStore, Cmd } = WPP().whatsapp;
+    const { WidFactory, UserPrefs, ContactStore, GroupMetadataStore, Cmd } = WPP().whatsapp;
     const own = (name) => shared.resolve(OWN[name]);
     shared.hearing.attach("wa-js", {
       createWid: WidFactory && ((text) => WidFactory.createWid(text)),
       me: UserPrefs && (() => ({ number: UserPrefs.getMaybeMePnUser(), lid: UserPrefs.getMaybeMeLidUser?.() })),
       numberOf: own("getPhoneNumber"), lidOf: own("getCurrentLid"),
-      Contacts: ContactStore, Cmd, Backend: own("backend"), Chats: chatsOf(), find,
+      Contacts: ContactStore, Groups: GroupMetadataStore, Cmd, Backend: own("backend"), Chats: chatsOf(), find,
       reactions: own("reactionTable"), edits: own("edits"), receipts: own("receipts"),
       Messages: messages(),
     });
@@ -533,7 +533,7 @@
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
       return taken(() => lines, 0);
     },
   };

@@ -334,6 +334,85 @@ async fn the_unmodified_wa_js_hears_each_event_once() {
     }
 }
 
+#[tokio::test]
+async fn the_unmodified_wa_js_reads_chats_and_groups_and_hears_who_comes_and_goes() {
+    for faults in [json!({}), json!({"lid_chats": true})] {
+        let folder = TempDir::new().unwrap();
+        let (sandbox, chrome) = listening(&folder, faults.clone()).await;
+        shown_code(&chrome).await;
+        chrome
+            .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
+            .await;
+        let wa_js = std::fs::read_to_string(bundle(CURRENT)).unwrap();
+        chrome.value::<()>(&format!("{wa_js};null")).await;
+        chrome.until("WPP.isFullReady").await;
+        link(&sandbox, &chrome).await;
+        chrome
+            .run(
+                "window.wpp = [];
+                WPP.on('group.participant_changed', ({ action, operation, participants }) => wpp.push([action, operation, participants.length]))",
+            )
+            .await;
+        let group = json!({"account": ACCOUNT, "name": "Equipo", "participants": [FRIEND, OTHER]});
+        let (_, group) = sandbox.post("/phone/group", group).await;
+        let group = group["id"].as_str().unwrap();
+        for (act, person) in [
+            ("promote", OTHER),
+            ("demote", OTHER),
+            ("leave", OTHER),
+            ("join", OTHER),
+            ("remove", OTHER),
+        ] {
+            let members =
+                json!({"account": ACCOUNT, "group": group, "act": act, "people": [person]});
+            let (status, _) = sandbox.post("/phone/group/members", members).await;
+            assert_eq!(status, 200, "{act}");
+        }
+        let renamed =
+            json!({"account": ACCOUNT, "group": group, "name": "Familia", "description": "Asados"});
+        sandbox.post("/phone/group/change", renamed).await;
+        let last = json!({"from": FRIEND, "group": group, "body": "fin"});
+        let last = sandbox.phone("receive", last).await;
+        chrome.hears(&last).await;
+        let heard: Value = chrome.value("wpp").await;
+        let expected = [
+            json!(["add", "add", 1]),
+            json!(["promote", "promote", 1]),
+            json!(["demote", "demote", 1]),
+            json!(["leave", "remove", 1]),
+            json!(["join", "add", 1]),
+            json!(["remove", "remove", 1]),
+        ];
+        assert_eq!(heard, json!(expected), "{faults}");
+        let read: Value = chrome
+            .value(&format!(
+                "(async () => {{
+                    const id = '{group}@g.us';
+                    const [chat] = await WPP.chat.list({{ onlyGroups: true }});
+                    const members = await WPP.group.getParticipants(id);
+                    const {{ lid, phoneNumber }} = await WPP.contact.getPnLidEntry('{FRIEND}@c.us');
+                    const stored = await WPP.chat.getMessages(id, {{ count: -1 }});
+                    return {{
+                        title: chat.formattedTitle, unread: chat.unreadCount > 0, canWrite: !chat.isReadOnly, members: members.length,
+                        admins: members.filter((one) => one.isAdmin).length, byLid: members.every((one) => one.id.isLid()), isMember: await WPP.group.iAmMember(id),
+                        description: chat.groupMetadata.desc, number: phoneNumber.id, lid: lid.server, notices: stored.filter((msg) => msg.type === 'gp2').length,
+                    }};
+                }})()"
+            ))
+            .await;
+        let by_lid = faults["lid_chats"] == true;
+        assert_eq!(
+            read,
+            json!({
+                "title": "Familia", "unread": true, "canWrite": true, "members": 2, "admins": 1, "byLid": by_lid, "isMember": true,
+                "description": "Asados", "number": FRIEND, "lid": "lid", "notices": 9,
+            }),
+            "{faults}"
+        );
+        sandbox.stop().await;
+    }
+}
+
 /// All that storage has of the chat that this message is in.
 fn stored_beside(faults: &Value, id: &str) -> String {
     let beside = if faults["build"] == "early-2026" {

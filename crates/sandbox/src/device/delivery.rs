@@ -44,10 +44,12 @@ impl Connection {
         };
         let history = self.server.history(&account, &device);
         let parts = history.len().div_ceil(HISTORY_PART);
+        let has_more = self.server.has_older(&account);
         for (nth, part) in history.chunks(HISTORY_PART).enumerate() {
             let frame = ToPage::History {
                 stanzas: part.to_vec(),
                 is_last: nth + 1 == parts,
+                has_more,
             };
             self.send(&frame).await?;
         }

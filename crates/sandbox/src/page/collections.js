@@ -60,12 +60,14 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
     get isUser() { return Boolean(this.id && this.id.isUser()); }
     get isGroup() { return Boolean(this.id && this.id.isGroup()); }
     get isParentGroup() { return false; }
+    /** The account has left the group, or was removed. */
+    get isReadOnly() { return this.isGroup && Boolean(this.groupMetadata) && !this.groupMetadata.participants.iAmMember(); }
     get isNewsletter() { return Boolean(this.id && this.id.isNewsletter()); }
     get hasUnread() { return this.unreadCount > 0; }
     title() { return this.formattedTitle; }
     lastMsg() { return this.own.last(); }
   }
-  defineModel(Chat, 'chat', ['id', 't', 'name', 'formattedTitle', 'unreadCount', 'active', 'archive', 'canSend', 'lastReceivedKey', 'groupMetadata',
+  defineModel(Chat, 'chat', ['id', 't', 'name', 'formattedTitle', 'unreadCount', 'active', 'archive', 'canSend', 'lastReceivedKey', 'groupMetadata', 'pin',
     'endOfHistoryTransferType', 'unreadEditTimestampMs']);
   exports.Chat = Chat;
 });
@@ -183,16 +185,16 @@ sandboxPage.define('WAWebGroupMetadataCollection', (global, require, importDefau
   const { BaseCollection } = require('WAWebBaseCollection');
   class Participant extends BaseModel {}
   defineModel(Participant, 'participant', ['id', 'isAdmin', 'isSuperAdmin']);
+  const { isMeAccount } = require('WAWebUserPrefsMeUser');
   class Participants extends BaseCollection {
-    // Only others are listed here, and the account is no admin of any group.
-    iAmMember() { return true; }
-    iAmAdmin() { return false; }
+    iAmMember() { return this.models.some(({ id }) => isMeAccount(id)); }
+    iAmAdmin() { return this.models.some(({ id, isAdmin }) => isAdmin && isMeAccount(id)); }
   }
   Participants.model = Participant;
   class GroupMetadata extends BaseModel {
     constructor(properties) { super(properties); this.participants = new Participants(); }
   }
-  defineModel(GroupMetadata, 'groupMetadata', ['id', 'subject', 'owner', 'isLidAddressingMode']);
+  defineModel(GroupMetadata, 'groupMetadata', ['id', 'subject', 'owner', 'desc', 'creation', 'announce', 'restrict', 'isLidAddressingMode']);
   class GroupMetadataCollectionImpl extends BaseCollection {
     async find(id) { return this.get(id); }
     async update(id) { return this.get(id); }
@@ -233,11 +235,25 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     return number ? '+' + number.user : wid.user;
   }
 
+  /** What the phone has said of chats whose history it gave: 0 it has more, 1 it has none (Conversation.EndOfHistoryTransferType). */
+  const ENDS = 'history-ends';
+  let ends = {};
+  const endKey = (wid) => String(numberOf(wid) || wid);
+  function endOfHistory(wid, hasMore) {
+    ends[endKey(wid)] = hasMore ? 0 : 1;
+    const chat = ChatCollection.get(wid);
+    if (chat) chat.endOfHistoryTransferType = ends[endKey(wid)];
+    storage.writeLink(ENDS, ends);
+  }
+
   /** The chat with this id, made if there is none. */
   function open(wid) {
     const known = ChatCollection.get(wid);
     if (known) return { chat: known, created: false };
-    return { chat: ChatCollection.add({ id: wid, t: 0, formattedTitle: titleOf(wid), groupMetadata: wid.isGroup() ? GroupMetadata.get(wid) : undefined }), created: true };
+    const chat = ChatCollection.add({
+      id: wid, t: 0, formattedTitle: titleOf(wid), groupMetadata: wid.isGroup() ? GroupMetadata.get(wid) : undefined, endOfHistoryTransferType: ends[endKey(wid)],
+    });
+    return { chat, created: true };
   }
 
   /** Seconds do not order messages: each gets a rank when it is first listed, and keeps it. What is older than the link stands before all else. */
@@ -299,11 +315,14 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   }
 
   /** A group as the server describes it. */
-  function knowGroup({ id, name, participants }) {
+  function knowGroup({ id, name, description, owner, made_at: creation, participants = [] }) {
     const wid = createWid(id + '@g.us');
     const group = GroupMetadata.get(wid) || GroupMetadata.add({ id: wid });
-    group.set({ subject: name, isLidAddressingMode: Boolean(sandboxPage.faults.lid_chats) });
-    for (const [nth, person] of participants.entries()) group.participants.add({ id: widOf(person), isAdmin: nth === 0 });
+    group.set({ subject: name, desc: description || undefined, owner: owner ? widOf(owner) : undefined, creation: creation || undefined, isLidAddressingMode: Boolean(sandboxPage.faults.lid_chats) });
+    const members = participants.map((person) => ({ id: widOf(person), isAdmin: Boolean(person.admin), isSuperAdmin: Boolean(person.super_admin) }));
+    const isIn = new Set(members.map((member) => String(member.id)));
+    for (const gone of group.participants.toArray()) if (!isIn.has(String(gone.id))) group.participants.remove(gone);
+    for (const member of members) group.participants.add(member, { merge: true });
     const chat = ChatCollection.get(wid);
     if (chat) chat.set({ formattedTitle: name, groupMetadata: group });
     return group;
@@ -314,6 +333,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
 
   /** Puts back what the page needs before anybody looks: what was not sent yet, and the last message of each chat. */
   async function restore() {
+    ends = (await storage.readLink(ENDS)) || {};
     for (const group of await storage.readAll('groups')) knowGroup(group);
     for (const { id, pushname, number, lid } of await storage.readAll('contacts')) {
       if (number && lid) learn(number, lid);
@@ -361,5 +381,5 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     if (ack >= 3) dormant.delete(kept.id);
   }
 
-  Object.assign(exports, { open, list, save, adopt, restore, dormant, giveUp, isGivenUp, loadEarlier, acknowledge, titleOf, widOf, knowGroup, nextRank, nextRowId });
+  Object.assign(exports, { open, list, save, adopt, restore, dormant, giveUp, isGivenUp, loadEarlier, acknowledge, titleOf, widOf, knowGroup, nextRank, nextRowId, endOfHistory });
 });

@@ -124,6 +124,13 @@ sandboxPage.define('WAWebContactMutator', (global, require, importDefault, impor
   };
 });
 
+/* The page's own record of a group changes with it (SandboxChats.knowGroup); outsiders wrap this function to hear who comes and goes. */
+sandboxPage.define('WAWebUpdateDbForGroupActionApi', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.updateDBForGroupAction = async (meta, action) => {
+    if (!Array.isArray(action.participants)) throw new TypeError('updateDBForGroupAction: no participants');
+  };
+});
+
 sandboxPage.define('WAWebLidMigrationUtils', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { lidPnCache } = require('WAWebApiContact');
   exports.toPn = (wid) => (wid.isLid() ? lidPnCache.getPhoneNumber(wid) : wid);
@@ -214,17 +221,31 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   }
 
   const NOTICES = {
-    encrypted: ['e2e_notification', 'encrypt'], group_created: ['gp2', 'create'], group_add: ['gp2', 'add'], group_remove: ['gp2', 'remove'],
-    group_subject: ['gp2', 'subject'],
+    encrypted: ['e2e_notification', 'encrypt'], group_created: ['gp2', 'create'], group_add: ['gp2', 'add'], group_join: ['gp2', 'invite'],
+    group_remove: ['gp2', 'remove'], group_leave: ['gp2', 'leave'], group_promote: ['gp2', 'promote'], group_demote: ['gp2', 'demote'],
+    group_subject: ['gp2', 'subject'], group_description: ['gp2', 'description'],
   };
+  /** Their key names the one whom they are about, if that is one (page module WAWebGroupSystemMsg, genGroupNotificationMsg). */
+  const ABOUT_PEOPLE = ['add', 'invite', 'remove', 'leave', 'promote', 'demote'];
+  const BODIES = { create: ({ name }) => name, subject: ({ name }) => name, description: ({ description }) => description || undefined };
+  /** What the notification of the server says of people, as the page hands it on. */
+  const ACTIONS = { group_add: 'add', group_join: 'add', group_remove: 'remove', group_leave: 'remove', group_promote: 'promote', group_demote: 'demote' };
+  function groupActionOf({ kind, people }) {
+    if (!ACTIONS[kind]) return undefined;
+    const participants = people.map((person) => ({ id: personWid(person), isAdmin: kind === 'group_promote', isSuperAdmin: false }));
+    return { action: ACTIONS[kind], actionType: ACTIONS[kind], reason: kind === 'group_join' ? 'invite' : undefined, participants };
+  }
   function noticeFrom(stanza) {
     const remote = chatWid(stanza.chat);
     const [type, subtype] = NOTICES[stanza.kind];
     const author = stanza.author ? personWid(stanza.author) : undefined;
+    const people = stanza.people.map(personWid);
+    const participant = ABOUT_PEOPLE.includes(subtype) && people.length === 1 ? people[0] : author;
     return {
-      id: new MsgKey({ fromMe: false, remote, id: stanza.id, participant: remote.isGroup() ? author : undefined }), from: remote, to: link.state.number, author,
-      type, subtype, self: 'in', viewMode: 'VISIBLE', t: stanza.at, ack: 1, body: remote.isGroup() && stanza.chat.group ? stanza.chat.group.name : undefined,
-      recipients: stanza.people.map(personWid), templateParams: [], kind: 'notification',
+      // In a group its id is that of the notification and its time.
+      id: new MsgKey({ fromMe: false, remote, id: type === 'gp2' ? stanza.id + stanza.at : stanza.id, participant: remote.isGroup() ? participant : undefined }), from: remote, to: link.state.number,
+      author, type, subtype, self: 'in', viewMode: 'VISIBLE', t: stanza.at, ack: 1, body: stanza.chat.group && BODIES[subtype] ? BODIES[subtype](stanza.chat.group) : undefined,
+      recipients: people, templateParams: [], kind: type,
     };
   }
 
@@ -278,7 +299,16 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   const DOES = {
     message: (stanza, offline) => store(messageFrom(stanza, offline)),
     resolved: (stanza, offline) => store(messageFrom(stanza, offline)),
-    notice: (stanza) => store(noticeFrom(stanza)),
+    notice(stanza) {
+      store(noticeFrom(stanza));
+      const action = groupActionOf(stanza);
+      if (!action) return;
+      const meta = {
+        chatId: chatWid(stanza.chat), author: stanza.author ? personWid(stanza.author) : undefined, externalId: stanza.id, ts: stanza.at, pushname: stanza.name || undefined,
+        offline: null, actions: [action],
+      };
+      work.tell(() => require('WAWebUpdateDbForGroupActionApi').updateDBForGroupAction(meta, action));
+    },
     async edit(stanza) {
       const remote = chatWid(stanza.chat);
       const parent = targetKey(stanza, remote);
@@ -420,7 +450,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     }
   }
 
-  /** Written, and nothing else: old messages are no news. The last one of a chat is in memory, as after a reload. */
+  /** Written, and nothing else: old messages are no news. The latest one of a chat is in memory, as after a reload. */
   async function keepHistory(stanzas) {
     const rows = stanzas.map((stanza, nth) => {
       const message = messageFrom(stanza, false);
@@ -430,7 +460,8 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     const last = new Map(rows.map((row) => [row.remote, row]));
     for (const row of last.values()) {
       const { chat } = chats.open(createWid(row.remote));
-      if (!chat.lastMsg()) chats.adopt(row);
+      const held = chat.lastMsg();
+      if (!held || held.t < row.t) chats.adopt(row);
     }
   }
   let historyRows = 0;
@@ -438,9 +469,11 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   /** Resolves when the first part of the history is there, or when there is none. */
   let firstPart;
   const hasFirstPart = new Promise((resolve) => { firstPart = resolve; });
-  async function history({ stanzas, is_last: isLast }) {
+  async function history({ stanzas, is_last: isLast, has_more: hasMore }) {
     parts.push({ stanzas, isLast });
-    if (parts.length > 1) return;
+    const isFirst = parts.length === 1;
+    for (const wid of new Set(stanzas.map((stanza) => chatWid(stanza.chat)))) chats.endOfHistory(wid, hasMore);
+    if (!isFirst) return;
     await keepHistory(stanzas);
     firstPart();
     if (isLast) wire.tell({ type: 'received', ids: ['history'] });
@@ -478,6 +511,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   Object.assign(exports, {
     work,
     history,
+    keepHistory,
     moreHistory,
     hasFirstPart,
     preview,

@@ -24,8 +24,9 @@ sandboxPage.define('WAWebQueryExistsJob', (global, require, importDefault, impor
     if (!(wid instanceof Wid) || !wid.isUser()) throw new Error('queryWidExists: not a user wid');
     const found = await require('SandboxWire').ask(wid);
     if (!found) return null;
+    if (!found.lid) return { wid: createWid(found.number + '@c.us'), biz: false, bizInfo: undefined, disappearingMode: undefined };
     const { lid, phoneNumber } = learn(found.number, found.lid);
-    return { wid: sandboxPage.faults.lid_chats ? lid : phoneNumber, biz: false, bizInfo: undefined, disappearingMode: undefined };
+    return { wid: sandboxPage.faults.lid_chats ? lid : phoneNumber, lid, biz: false, bizInfo: undefined, disappearingMode: undefined };
   }
   exports.queryWidExists = queryWidExists;
   exports.queryPhoneExists = (phone) => queryWidExists(createWid(String(phone).replace(/\D/g, '') + '@c.us'));

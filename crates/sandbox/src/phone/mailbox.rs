@@ -133,32 +133,11 @@ pub(crate) async fn reveal(State(app): State<App>, body: Bytes) -> Result<Answer
     Ok(answer(&app.server.reveal(account, number)?))
 }
 
-/// `POST /phone/group {"account", "name", "participants"}`: a person adds the account to a new group.
-pub(crate) async fn group_made(
-    State(app): State<App>,
-    body: Bytes,
-) -> Result<Answer<Value>, ApiError> {
-    let mut fields = Fields::parse(&body)?;
-    let account = fields.number("account")?;
-    let name = fields.text("name", "give the name of the group")?;
-    let participants = fields.numbers("participants")?;
-    fields.done()?;
-    if participants.is_empty() || participants.contains(&account) {
-        let remedy = "give the numbers of the others, at least one";
-        return Err(ApiError::field("participants", remedy));
-    }
-    Ok(Answer(json!(app.server.group(
-        account,
-        name,
-        participants
-    )?)))
-}
-
 /// `POST /phone/notice {"account", "kind", "from" or "group", "people"?}`: a line of a chat that WhatsApp wrote.
 pub(crate) async fn notice(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
-    let remedy = "give one of encrypted, group_created, group_add, group_remove, group_subject";
+    let remedy = "give one of encrypted, group_created, group_add, group_join, group_remove, group_leave, group_promote, group_demote, group_subject, group_description";
     let kind: Option<Notice> = fields.optional("kind", remedy)?;
     let kind = kind.ok_or_else(|| ApiError::field("kind", remedy))?;
     let chat = group(&mut fields)?;
@@ -207,32 +186,34 @@ pub(crate) async fn post(State(app): State<App>, body: Bytes) -> Result<Answer<V
 
 /// `POST /phone/burst {"account", "chats", "messages"}`: many messages at once.
 pub(crate) async fn burst(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
-    let (account, chats, messages) = amounts(&body)?;
+    let (account, chats, messages) = amounts(Fields::parse(&body)?)?;
     app.server.burst(&account, chats, messages)?;
     Ok(Answer(json!({ "account": account, "messages": messages })))
 }
 
-/// `POST /phone/history {"account", "chats", "messages"}`: what the next device that is linked finds.
+/// `POST /phone/history {"account", "chats", "messages", "older"?}`: what the next device that is linked finds, and what stays on the phone.
 pub(crate) async fn history(
     State(app): State<App>,
     body: Bytes,
 ) -> Result<Answer<Value>, ApiError> {
-    let (account, chats, messages) = amounts(&body)?;
-    if MOST < chats.saturating_mul(messages) {
+    let mut fields = Fields::parse(&body)?;
+    let older: Option<u64> = fields.optional("older", "give a number")?;
+    let older = older.unwrap_or_default().min(MOST);
+    let (account, chats, messages) = amounts(fields)?;
+    if MOST < chats.saturating_mul(messages + older) {
         return Err(ApiError::field(
             "messages",
             format!("at most {MOST} in all chats"),
         ));
     }
-    let set = app.server.set_history(&account, chats, messages);
+    let set = app.server.set_history(&account, chats, messages, older);
     set.map_err(crate::server::Refusal::from)?;
     Ok(Answer(
-        json!({ "account": account, "messages": chats * messages }),
+        json!({ "account": account, "messages": chats * messages, "older": chats * older }),
     ))
 }
 
-fn amounts(body: &Bytes) -> Result<(Number, u64, u64), ApiError> {
-    let mut fields = Fields::parse(body)?;
+fn amounts(mut fields: Fields) -> Result<(Number, u64, u64), ApiError> {
     let account = fields.number("account")?;
     let chats = fields.count("chats", MOST)?;
     let messages = fields.count("messages", MOST)?;

@@ -13,7 +13,7 @@ use super::{Refusal, Server, now, random_hex};
 use crate::{
     journal::Record,
     number::Number,
-    stanza::{Chat, Content, Group, Letter, Notice, Stanza, Target},
+    stanza::{Chat, Content, Letter, Notice, Stanza, Target},
     world::{ConnectionId, Stage, World},
 };
 
@@ -82,39 +82,55 @@ impl Server {
         })
     }
 
-    /// What was said before the next device is linked: so many messages in each of so many chats, older than a day.
+    /// What was said before the next device is linked: so many messages in each of so many chats, older than a day. `older` ones
+    /// before them stay on the phone until a page asks for them.
     pub(crate) fn set_history(
         &self,
         account: &Number,
         chats: u64,
         messages: u64,
+        older: u64,
     ) -> io::Result<()> {
         const DAY_SECONDS: u64 = 86_400;
         /// Between two messages of a chat.
         const PAUSE_SECONDS: u64 = 600;
-        let mut stanzas = Vec::new();
-        for chat in 0..chats {
-            let person = Number::fictitious(chat);
-            for nth in 0..messages {
+        let all = older + messages;
+        let (mut stanzas, mut on_phone) = (Vec::new(), Vec::new());
+        let others = (0..)
+            .map(Number::fictitious)
+            .filter(|person| person != account);
+        for (person, _) in others.zip(0..chats) {
+            for nth in 0..all {
                 // Every third one is the account's own.
                 let author = (nth % 3 != 2).then(|| person.clone());
-                stanzas.push(Stanza {
+                let place = if nth < older {
+                    &mut on_phone
+                } else {
+                    &mut stanzas
+                };
+                place.push(Stanza {
                     id: message_id(),
                     account: account.clone(),
                     chat: Chat::Person(person.clone()),
                     author,
                     hidden: false,
                     name: None,
-                    at: super::ago(DAY_SECONDS + (messages - nth) * PAUSE_SECONDS),
+                    at: super::ago(DAY_SECONDS + (all - nth) * PAUSE_SECONDS),
                     content: Content::Message(Letter {
-                        body: format!("history {} of {messages}", nth + 1),
+                        body: format!("history {} of {all}", nth + 1),
                         ..Letter::default()
                     }),
                 });
             }
         }
         let account = account.clone();
-        self.change(|world| world.record(Record::History { account, stanzas }))
+        self.change(|world| {
+            world.record(Record::History {
+                account,
+                stanzas,
+                older: on_phone,
+            })
+        })
     }
 
     /// The author of a message changes its text.
@@ -250,41 +266,6 @@ impl Server {
         })
     }
 
-    /// The account becomes a member of a group.
-    pub(crate) fn group(
-        &self,
-        account: Number,
-        name: String,
-        participants: Vec<Number>,
-    ) -> Result<Group, Refusal> {
-        self.change(|world| {
-            must_be_linked(world, &account)?;
-            let digits = rand::random_range(100_000_000_000_u64..1_000_000_000_000);
-            let group = Group {
-                id: format!("120363{digits}"),
-                account: account.clone(),
-                name,
-                participants,
-            };
-            world.record(Record::Grouped {
-                group: group.clone(),
-            })?;
-            let people = group.participants.clone();
-            let doer = Doer {
-                account,
-                author: people.first().cloned(),
-                name: None,
-                hidden: false,
-            };
-            let created = Content::Notice {
-                kind: Notice::GroupCreated,
-                people,
-            };
-            bring(world, doer, Chat::Group(group.id.clone()), created)?;
-            Ok(group)
-        })
-    }
-
     /// A line that WhatsApp wrote appears in a chat.
     pub(crate) fn notice(
         &self,
@@ -351,7 +332,13 @@ impl Server {
     }
 }
 
-fn bring(world: &mut World, doer: Doer, chat: Chat, content: Content) -> Result<Stanza, Refusal> {
+/// Puts a thing into the account's mailbox.
+pub(super) fn bring(
+    world: &mut World,
+    doer: Doer,
+    chat: Chat,
+    content: Content,
+) -> Result<Stanza, Refusal> {
     let stanza = Stanza {
         id: message_id(),
         account: doer.account.clone(),
@@ -396,7 +383,7 @@ fn author_of(world: &World, account: Number, id: &str) -> Result<(Doer, Chat), R
     Ok((doer, target.chat))
 }
 
-fn must_be_linked(world: &World, account: &Number) -> Result<(), Refusal> {
+pub(super) fn must_be_linked(world: &World, account: &Number) -> Result<(), Refusal> {
     if world.is_linked(account) {
         Ok(())
     } else {
@@ -416,6 +403,9 @@ fn must_be_member(world: &World, doer: &Doer, chat: &Chat) -> Result<(), Refusal
                 .get(id)
                 .filter(|group| group.account == doer.account);
             let group = group.ok_or(Refusal::UnknownGroup)?;
+            if group.is_left {
+                return Err(Refusal::HasLeft);
+            }
             if author.is_none_or(|author| group.participants.contains(author)) {
                 return Ok(());
             }
@@ -519,7 +509,7 @@ mod tests {
         server
             .write(doer(Some(FRIEND)), friend(), text("old"))
             .unwrap();
-        server.set_history(&number(ACCOUNT), 2, 3).unwrap();
+        server.set_history(&number(ACCOUNT), 2, 3, 0).unwrap();
         let later = Device {
             id: "b".to_owned(),
             secret: "secret".to_owned(),

@@ -13,7 +13,10 @@ use utoipa::{
 use super::{Moment, NamedClienteId};
 use crate::{
     delivery::Payload,
-    heard::{HeardAck, HeardEdit, HeardMessage, HeardReaction, HeardResolved, HeardRevoke},
+    heard::{
+        HeardAck, HeardEdit, HeardGroupJoin, HeardGroupLeave, HeardGroupParticipants,
+        HeardGroupUpdate, HeardMessage, HeardReaction, HeardResolved, HeardRevoke,
+    },
     ledger::{self, EventKind},
     session::{ClienteId, StatusNews},
 };
@@ -116,6 +119,10 @@ impl ToSchema for Event {
         with_its_own::<HeardRevoke>(schemas);
         with_its_own::<HeardReaction>(schemas);
         with_its_own::<HeardResolved>(schemas);
+        with_its_own::<HeardGroupJoin>(schemas);
+        with_its_own::<HeardGroupLeave>(schemas);
+        with_its_own::<HeardGroupParticipants>(schemas);
+        with_its_own::<HeardGroupUpdate>(schemas);
         with_its_own::<StatusNews>(schemas);
     }
 }
@@ -144,6 +151,10 @@ impl PartialSchema for Event {
                 EventKind::Revoked => HeardRevoke::name(),
                 EventKind::Reaction => HeardReaction::name(),
                 EventKind::Resolved => HeardResolved::name(),
+                EventKind::GroupJoined => HeardGroupJoin::name(),
+                EventKind::GroupLeft => HeardGroupLeave::name(),
+                EventKind::GroupParticipants => HeardGroupParticipants::name(),
+                EventKind::GroupUpdated => HeardGroupUpdate::name(),
                 EventKind::Status => StatusNews::name(),
             };
             let word = ObjectBuilder::new()

@@ -84,9 +84,11 @@ codes! {
     InvalidIdempotencyKey = BAD_REQUEST, Usual, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
     InvalidState = BAD_REQUEST, Usual, "INVALID_STATE", "Give a state of a message, or of a delivery, in small letters";
     InvalidAfter = BAD_REQUEST, Usual, "INVALID_AFTER", "Give the next of the answer before; to GET /events also latest";
-    InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
+    InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000, or to as many as the message says";
     InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code; to GET /events whole seconds, 0 to 60";
     InvalidTypes = BAD_REQUEST, Usual, "INVALID_TYPES", "Give types of events, with commas between them; the message lists them";
+    InvalidChat = BAD_REQUEST, Usual, "INVALID_CHAT", "The path has no address of a chat: a number with its country code, or what ends in @c.us, @lid or, of a group, @g.us; the message says what was found";
+    InvalidFetch = BAD_REQUEST, Usual, "INVALID_FETCH", "Give true or false";
     InvalidPhone = BAD_REQUEST, Usual, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
     InvalidForce = BAD_REQUEST, Usual, "INVALID_FORCE", "Give true or false; nothing was done";
     InvalidLogout = BAD_REQUEST, Usual, "INVALID_LOGOUT", "Give true or false; nothing was done";
@@ -105,7 +107,7 @@ codes! {
     EvidenceOfChatsOff = FORBIDDEN, Usual, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it nevertheless";
     NotFound = NOT_FOUND, Usual, "NOT_FOUND", "No such path: see the document";
     MessageNotFound = NOT_FOUND, Usual, "MESSAGE_NOT_FOUND", "No message has this id (any more), or the message is of a session that the key is not for";
-    ChatNotFound = NOT_FOUND, Usual, "CHAT_NOT_FOUND", "The account has no chat with this address: give a number or the chat of an event, once a message has been sent or has come";
+    ChatNotFound = NOT_FOUND, Usual, "CHAT_NOT_FOUND", "The account has no chat with this address, or is in no such group: GET /chats and GET /groups list them";
     SessionNotFound = NOT_FOUND, Usual, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
     WebhookNotFound = NOT_FOUND, Usual, "WEBHOOK_NOT_FOUND", "No webhook has this id, or it is about a session that the key is not for: GET /webhooks lists them";
     NoQr = NOT_FOUND, Usual, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
@@ -145,6 +147,7 @@ codes! {
     PasskeyFailed = INTERNAL_SERVER_ERROR, Attention, "PASSKEY_FAILED", "The page did not take the step: GET /sessions/{id}/passkey shows how it stands, POST /sessions/{id}/evidence what the page shows";
     SendFailed = INTERNAL_SERVER_ERROR, Attention, "SEND_FAILED", "Nothing was sent: the page did not take it, or the number could not be checked. Make the request again; if that gets the same answer, with a new key";
     SendUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
+    ReadingFailed = INTERNAL_SERVER_ERROR, Usual, "READING_FAILED", "WhatsApp Web did not answer in time, or not as expected; nothing was changed: make the request again, with a smaller limit if it stays so";
     NoticeStays = INTERNAL_SERVER_ERROR, Attention, "NOTICE_STAYS", "The notice was not closed: look at what the page shows, or disconnect and connect the session";
     NotDeleted = INTERNAL_SERVER_ERROR, Attention, "NOT_DELETED", "Something of the session could not be deleted; the message says what: check TOKENS_DIR and DATA_DIR, and delete it again";
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, Attention, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: check the disk of DATA_DIR";
@@ -155,6 +158,8 @@ codes! {
     SessionNotReady = SERVICE_UNAVAILABLE, Usual, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
     ProfileStale = SERVICE_UNAVAILABLE, Attention, "PROFILE_STALE", "The profile is a copy older than what was sent to this recipient, and the page could not begin a new Signal session: the recipient would not see the message. Nothing was sent; others can be sent to. The message says what is missing: update the page scripts, or set STALE_SENDS=risk";
     MessagesBusy = SERVICE_UNAVAILABLE, Usual, "MESSAGES_BUSY", retry BUSY_SECONDS, "Too many requests for messages at once; sends go on: make the request again after Retry-After";
+    ReadingBusy = SERVICE_UNAVAILABLE, Usual, "READING_BUSY", retry BUSY_SECONDS, "The session is asked for more than it reads at once; one reading at a time, and sends go first: make the request again after Retry-After";
+    ReadingUnavailable = SERVICE_UNAVAILABLE, Attention, "READING_UNAVAILABLE", "The page cannot be read: the adapter dom sees the screen only, or WhatsApp Web lacks what the message names. Add modules or wa-js to ADAPTERS, or update the page scripts and wa-js";
     LedgerUnavailable = SERVICE_UNAVAILABLE, Attention, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: the message says what is wrong with the ledger in DATA_DIR and what to do";
     ShuttingDown = SERVICE_UNAVAILABLE, Usual, "SHUTTING_DOWN", retry RESTART_SECONDS, "The service stops or restarts; nothing was done: make the request again after Retry-After";
 }

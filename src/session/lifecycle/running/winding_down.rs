@@ -42,6 +42,8 @@ impl<D: Driver> Running<'_, D> {
         }
         // Its Chrome goes on at once, and can finish what has begun.
         self.copying = None;
+        self.reading.current = None;
+        self.reading.refuse_waiting(&self.publisher.not_ready());
         self.sending.refuse(&end.reason.detail);
         self.sending.write_notes();
         let page_is_there = matches!(
@@ -69,7 +71,9 @@ impl<D: Driver> Running<'_, D> {
                 Heard::StageWork(PageEvent::Fact(Some(Fact::GaveUp { key, word }))) => {
                     self.sending.on_gave_up(&key, word);
                 }
-                Heard::StageWork(PageEvent::Fact(Some(_)) | PageEvent::Copied(_))
+                Heard::StageWork(
+                    PageEvent::Fact(Some(_)) | PageEvent::Copied(_) | PageEvent::Read(_),
+                )
                 | Heard::Mail(_)
                 | Heard::Stop => {}
                 Heard::StageWork(PageEvent::Fact(None)) => self.facts.is_over = true,

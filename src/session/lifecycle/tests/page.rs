@@ -18,10 +18,10 @@ use crate::{
     masked::{Number, WaId},
     session::Phase,
     whatsapp::{
-        AdapterName, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear, HearError,
-        HeardBatch, LeftOut, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing,
-        PageEvidence, PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError,
-        Silence, Whose,
+        AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear,
+        HearError, HeardBatch, LeftOut, LogoutError, LookUp, LookUpError, NoticeError, OpenError,
+        Outgoing, PageEvidence, PageReadError, PairingError, PasskeyAct, PasskeyFailure,
+        PrepareError, Prepared, Question, ResetError, Silence, Whose,
     },
 };
 
@@ -53,6 +53,7 @@ pub(super) struct Plan {
     pub(super) prepares: Answers<()>,
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
     pub(super) look_ups: Answers<Result<Option<i32>, LookUpError>>,
+    pub(super) readings: Answers<Result<Answered, PageReadError>>,
     pub(super) passkeys: Answers<Result<(), PasskeyFailure>>,
     pub(super) resets: Answers<Result<(), ResetError>>,
     pub(super) logouts: Answers<Result<(), LogoutError>>,
@@ -107,6 +108,8 @@ pub(super) enum Call {
     Reset(Whose),
     /// By which full id.
     LookedUp(String),
+    /// Only where the answer was planned.
+    Read(Question),
     InChat(String, ChatAct),
     LoggedOut,
     TakenOver,
@@ -256,6 +259,15 @@ impl Driver for Scripted {
 
     async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
         Ok(self.script.plan.ears.hear(ask))
+    }
+
+    async fn read(&self, question: &Question) -> Result<Answered, PageReadError> {
+        if self.script.plan.readings.0.lock().unwrap().is_empty() {
+            return Ok(Answered::new("{}".into()));
+        }
+        self.tell(Call::Read(question.clone())).await;
+        let answer = self.script.plan.readings.next().await;
+        answer.unwrap_or_else(|| Ok(Answered::new("{}".into())))
     }
 
     async fn in_chat(

@@ -1,0 +1,86 @@
+//! What the routes that read out of a session's page have in common: which session, which chat, which part of a list.
+//!
+//! Not responsible for what is read: `session::reading` is.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+
+use super::paging;
+use crate::{
+    http::{
+        state::AppState,
+        wire::{error::ApiError, target::Target},
+    },
+    session::{Addressee, SendError, SessionHandle},
+    whatsapp::List,
+};
+
+/// Entries in one answer, unless the caller wants fewer or more.
+const PAGE: usize = 100;
+
+/// The most that a caller may ask for at once: some kilobytes each at most.
+pub(super) const LARGEST_PAGE: usize = 500;
+
+/// The session that is to be read, if it was ever connected.
+pub(super) fn session_of(app: &AppState, target: &Target) -> Result<SessionHandle, SendError> {
+    app.registry.find(&target.id).ok_or_else(|| {
+        let last = app.registry.last_seen(&target.id);
+        last.as_ref()
+            .map_or_else(SendError::never_connected, SendError::of_forgotten)
+    })
+}
+
+/// The chat that a path names: by a person's number, a LID, or a group's address.
+#[derive(Debug)]
+pub(in crate::http) struct ChatInPath(pub(super) Addressee);
+
+impl FromRequestParts<AppState> for ChatInPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, app).await;
+        // What is not UTF-8 is no address either.
+        let text = params.ok().and_then(|params| {
+            let mut params = params.iter();
+            params.next().map(|(_, chat)| chat.to_owned())
+        });
+        let address = text.unwrap_or_default().parse();
+        address.map(Self).map_err(ApiError::InvalidChatInPath)
+    }
+}
+
+/// A part of a list that a query means.
+#[derive(Debug)]
+pub(in crate::http) struct Part(pub(super) List);
+
+impl FromRequestParts<AppState> for Part {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
+        let mut list = List {
+            after: None,
+            limit: PAGE,
+        };
+        let query = parts.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "after" if is_place(&value) => list.after = Some(value.as_ref().into()),
+                "after" => return Err(ApiError::InvalidPlace),
+                "limit" => list.limit = paging::limit_of(&value, LARGEST_PAGE)?,
+                // As everywhere: what is not known is left alone.
+                _ => {}
+            }
+        }
+        Ok(Self(list))
+    }
+}
+
+/// A place in such a list, as the page's script names it: the seconds of its time, and the chat.
+fn is_place(text: &str) -> bool {
+    let seconds = text.split_once('_').map(|(seconds, _)| seconds);
+    seconds.is_some_and(|seconds| {
+        (1..=12).contains(&seconds.len()) && seconds.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
