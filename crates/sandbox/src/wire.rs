@@ -51,6 +51,8 @@ pub(super) enum FromPage {
         #[serde(default)]
         extras: ExtrasOfPage,
     },
+    /// The medium of this message is gone from the server: a phone that has it may upload it again.
+    Reupload { request: u64, id: String },
     /// These things are safe in the page's storage.
     Received { ids: Vec<String> },
     /// The page acts on the faults as of this change.
@@ -135,6 +137,11 @@ pub(super) enum ToPage {
     },
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
+    /// Where a phone has uploaded a medium again; absent: no phone has it.
+    Reuploaded {
+        request: u64,
+        direct_path: Option<String>,
+    },
     /// What was said before the link, in parts.
     History { stanzas: Vec<Value>, is_last: bool },
     /// So many things waited while the page was away. They come now, each marked as one of these.
