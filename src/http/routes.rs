@@ -16,8 +16,8 @@ use utoipa_axum::{
 
 use super::{
     api::{
-        bridge, connect, event_log, events, evidence, health, link, messages, metrics, notice,
-        passkey, qr, send, status, webhooks,
+        bridge, connect, event_log, events, evidence, health, link, media, messages, metrics,
+        notice, passkey, qr, send, status, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -31,14 +31,14 @@ use super::{
             InvalidFormat, InvalidIdempotencyKey, InvalidJson, InvalidLimit, InvalidLogout,
             InvalidMessage, InvalidPhone, InvalidState, InvalidTo, InvalidTypes, InvalidWait,
             InvalidWebhook, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
-            MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoPasskeyPending, NoQr,
-            NotCancellable, NotDeleted, NotInGroup, NotLinked, NoticeStays, NoticeWithChoice,
-            NumberLinkedElsewhere, NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed,
-            PasskeyRefused, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
-            QuoteNotFound, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
-            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
-            TooManyStreams, TooManyWebhooks, UnsupportedMediaType, WebhookNotFound,
-            WebhookOfSettings,
+            MediaNotFound, MediaTooLarge, MediaUnavailable, MediaUnreachable, MessageNotFound,
+            MessagesBusy, NoEvidence, NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted,
+            NotInGroup, NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
+            NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge,
+            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, RequestTimeout, SendFailed,
+            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
+            SessionRunning, TooManyLinks, TooManyStreams, TooManyWebhooks, UnsupportedMediaType,
+            WebhookNotFound, WebhookOfSettings,
         },
     },
 };
@@ -142,11 +142,27 @@ pub(super) fn all() -> Routes {
                 &[InvalidTo, InvalidMessage, InvalidContent],
                 &[InvalidAsync, InvalidDryRun],
                 &[InvalidIdempotencyKey, IdempotencyKeyReused],
+                &[
+                    MediaNotFound,
+                    MediaTooLarge,
+                    MediaUnreachable,
+                    MediaUnavailable,
+                ],
                 &[NumberNotOnWhatsApp, NotInGroup, QuoteNotFound],
                 &[Cancelled, AccountChanged],
                 &[QueueFull, QueueTimeout, SendFailed, SendUnconfirmed],
                 &[SessionNotReady, LedgerUnavailable],
             ],
+        )
+        .route(
+            SEND,
+            routes!(media::bring),
+            &[&[
+                InvalidContent,
+                RequestTimeout,
+                MediaTooLarge,
+                MediaUnavailable,
+            ]],
         )
         .route(
             READ,

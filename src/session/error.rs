@@ -305,6 +305,7 @@ impl From<PrepareError> for SendError {
             PrepareError::Stale(why) => Self::ProfileStale(why),
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
+            | PrepareError::NotUploaded(_)
             | PrepareError::Silent(_)
             | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
         }
@@ -329,7 +330,9 @@ impl SendError {
             Some(Failure::NotOnWhatsApp) => Self::NotOnWhatsApp,
             Some(Failure::NotInGroup) => Self::NotInGroup,
             Some(Failure::NoQuote) => Self::NoQuote,
-            Some(Failure::NotTaken | Failure::NotChecked) | None => Self::Failed(detail),
+            Some(Failure::NotTaken | Failure::NotChecked | Failure::NotUploaded) | None => {
+                Self::Failed(detail)
+            }
             Some(Failure::GivenUp) => Self::GivenUp(detail),
             Some(Failure::ProfileStale) => Self::ProfileStale(detail),
             Some(Failure::TurnNotCome) => Self::TurnNotCome {

@@ -14,17 +14,19 @@ const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const PASSKEY: &str = include_str!("page/passkey.js");
 const HEARING: &str = include_str!("page/hearing.js");
 const CONTENT: &str = include_str!("page/content.js");
+const MEDIA: &str = include_str!("page/media.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
     "hearing.js",
     "content.js",
+    "media.js",
     "modules.js",
     "wa_js.js",
     "dom.js",
@@ -85,8 +87,9 @@ impl PageScripts {
         let passkey = self.script("passkey.js", PASSKEY, &mut own)?;
         let hearing = self.script("hearing.js", HEARING, &mut own)?;
         let content = self.script("content.js", CONTENT, &mut own)?;
+        let media = self.script("media.js", MEDIA, &mut own)?;
         let source = format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {media});"
         );
         Ok(DocumentStart { source, own })
     }

@@ -12,6 +12,7 @@ mod feed;
 pub(super) mod health;
 pub(super) mod link;
 pub(super) mod link_store;
+pub(super) mod media;
 pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod notice;

@@ -57,7 +57,11 @@ fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
     }
     assert_eq!(
         of_senders,
-        [("POST", "/send"), ("DELETE", "/messages/{id}")]
+        [
+            ("POST", "/send"),
+            ("POST", "/media"),
+            ("DELETE", "/messages/{id}")
+        ]
     );
     assert_eq!(table.needed(&Method::PUT, "/send"), None);
     assert_eq!(table.needed(&Method::GET, "/nope"), None);
