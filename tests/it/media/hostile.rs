@@ -198,7 +198,7 @@ async fn a_file_that_whatsapp_does_not_take_so_is_refused_before_anything_is_han
             json!({ "data": PNG, "kind": "document", "view_once": true }),
             "view_once",
         ),
-        (json!({ "data": PNG, "kind": "gif" }), "kind"),
+        (json!({ "data": PNG, "kind": "gif" }), "gif"),
         (json!({ "data": PNG, "id": "med_x" }), "one of"),
         (json!({ "mimetype": "image/png" }), "one of"),
         (json!({ "data": PNG, "mimetype": "image" }), "mimetype"),
