@@ -9,7 +9,7 @@
 //! | `message.reaction` | [`HeardReaction`] |
 //! | `message.resolved` | [`HeardResolved`] |
 //!
-//! The page's script speaks these shapes, the session reads and writes them, and whoever shows or delivers an event names them in
+//! The page's script speaks these shapes, the session reads and writes them, and the code that shows or delivers an event names them in
 //! its documentation: they are declared here and in no other place. Not responsible for the envelope (`ledger::event`), nor for
 //! `session.status`. Imports only `masked`.
 //!
@@ -101,19 +101,26 @@ pub struct HeardMessage {
     /// A question with answers to choose from, when it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
-    /// Only of `message.own`: who sent it. The log keeps it beside `data`; a reader of the log fills it in.
+    /// Only of `message.own`: who sent it. The log keeps it in a column of its own; a reader of the log fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
 }
 
 impl HeardMessage {
-    /// The same without what it says.
+    /// The same without what it says: who wrote what kind of message to whom, and when.
     #[must_use]
     pub fn without_words(self) -> Self {
         Self {
             text: None,
             caption: None,
             quoted: None,
+            media: self.media.map(|media| Media {
+                filename: None,
+                ..media
+            }),
+            location: None,
+            contacts: Vec::new(),
+            poll: None,
             ..self
         }
     }
@@ -282,7 +289,7 @@ pub struct HeardAck {
     pub ack: i32,
     /// The word for that number.
     pub state: AckState,
-    /// Who sent the message. The log keeps it beside `data`; a reader of the log fills it in.
+    /// Who sent the message. The log keeps it in a column of its own; a reader of the log fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
 }
@@ -405,9 +412,10 @@ impl Numberless {
         })
     }
 
-    /// What tells from every other event that their number has become known, as the page's script has it.
+    /// What tells from every other event that their number has become known, as the page's script has it. After another link the same
+    /// person may write without a number once more, and it may become known once more.
     pub fn once(&self) -> WaId {
-        format!("number {}", &*self.lid).into()
+        format!("number {} {}", &*self.lid, self.key).into()
     }
 }
 

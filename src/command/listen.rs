@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Fault,
@@ -29,7 +29,7 @@ use crate::{
 /// How long the service lets a request wait for the next event: less than what proxies cut.
 const WAIT: Duration = Duration::from_secs(30);
 
-/// Between two requests while the service is away.
+/// Between two requests while the service is away, or does not let a request wait: it stops, or has many that wait.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Show what happens, as it happens: messages that come in and go out, ticks, states.
@@ -92,13 +92,17 @@ impl Listener<'_> {
             self.show(&answer)?;
             let mut is_away = false;
             loop {
+                let asked_at = Instant::now();
                 match self.ask(WAIT).await {
                     Ok(answer) => {
                         if is_away {
                             remark("the service is back");
                         }
                         is_away = false;
-                        self.show(&answer)?;
+                        let is_empty = !self.show(&answer)?;
+                        if is_empty && asked_at.elapsed() < WAIT {
+                            sleep(RETRY).await;
+                        }
                     }
                     Err(why) if is_passing(&why) => {
                         if !is_away {
@@ -150,7 +154,8 @@ impl Listener<'_> {
         self.client.get("/events").query(&given.collect::<Vec<_>>())
     }
 
-    fn show(&mut self, answer: &Answer) -> Result<(), Fault> {
+    /// Shows what has happened. Answers whether anything has.
+    fn show(&mut self, answer: &Answer) -> Result<bool, Fault> {
         let page: Page = answer.read(self.client)?;
         for event in &page.events {
             if self.arguments.connection.json {
@@ -160,7 +165,7 @@ impl Listener<'_> {
             }
         }
         self.cursor = Some(page.next.to_string());
-        Ok(())
+        Ok(!page.events.is_empty())
     }
 }
 
@@ -315,9 +320,49 @@ fn status(data: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, routing::get};
+    use clap::Parser;
     use serde_json::json;
+    use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[tokio::test]
+    async fn a_service_that_lets_no_request_wait_is_asked_again_after_a_rest() {
+        let (asked, mut seen) = mpsc::channel(8);
+        let empty = move || {
+            // More than it has places for are too many: then it spins.
+            asked.try_send(Instant::now()).ok();
+            async { axum::Json(json!({"success": true, "events": [], "next": 5})) }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/events", get(empty));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let client = Client::without_key(&url).unwrap();
+        let Line { arguments } = Line::parse_from(["listen"]);
+        let mut listener = Listener {
+            arguments: &arguments,
+            client: &client,
+            cursor: None,
+        };
+        let three =
+            async { [seen.recv().await, seen.recv().await, seen.recv().await].map(Option::unwrap) };
+        let followed = async {
+            tokio::select! {
+                _fault = listener.follow() => panic!("it goes on until it is ended"),
+                three = three => three,
+            }
+        };
+        let [_, first, second] = timeout(Duration::from_secs(30), followed).await.unwrap();
+        assert!(second - first >= RETRY, "{:?}", second - first);
+    }
 
     fn line(kind: &str, data: &Value) -> String {
         let event = json!({

@@ -33,8 +33,12 @@ use tower::Service;
 
 use super::address::is_public;
 
-/// How long an attempt may take, from the look-up of the name to the end of the answer.
+/// How long an attempt may take, from the look-up of the name to the status of the answer.
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long what stands behind the status is waited for, where only the status decides: a receiver that sends it at all sends it with
+/// the status.
+pub(super) const REST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection that does not stand by then is given up while there is time to try the host's next address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(7);
@@ -65,6 +69,15 @@ pub(super) enum Unreached {
         "https cannot be spoken: the certificates of this machine cannot be read ({0}); install ca-certificates"
     )]
     NoCertificates(String),
+}
+
+/// How long a receiver may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From the look-up of the name to the status of the answer.
+    pub(super) status: Duration,
+    /// From there to the end of the answer. What has not come by then is left out.
+    pub(super) rest: Duration,
 }
 
 /// What a receiver has answered.
@@ -125,46 +138,48 @@ impl HttpClient {
         self.allows_private || ip_in(uri).is_none_or(is_public)
     }
 
-    /// Posts a body, and answers with the status.
+    /// Posts a body, and answers with the status, and with as much of what stands behind it as has come in time.
     pub(super) async fn post(
         &self,
         uri: &Uri,
         headers: HeaderMap,
         body: Vec<u8>,
+        patience: Patience,
     ) -> Result<Answer, Unreached> {
         if !self.may_call(uri) {
             return Err(Unreached::Private);
         }
-        let client = self
-            .inner
-            .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
-        let client = client.await?;
-        let mut request = Request::post(uri.clone()).body(Full::from(body));
-        if let Ok(request) = &mut request {
-            *request.headers_mut() = headers;
-        }
-        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
         let asked = async {
+            let client = self
+                .inner
+                .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
+            let client = client.await?;
+            let mut request = Request::post(uri.clone()).body(Full::from(body));
+            if let Ok(request) = &mut request {
+                *request.headers_mut() = headers;
+            }
+            let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
             let answered = client.request(request).await;
-            let response = answered.map_err(|why| reason(&why, why.is_connect()))?;
-            let (parts, mut frames) = response.into_parts();
-            let mut body = Vec::new();
-            while let Some(frame) = frames.frame().await {
-                let Ok(frame) = frame else { break };
+            answered.map_err(|why| reason(&why, why.is_connect()))
+        };
+        let answered = timeout(patience.status, asked).await;
+        let (parts, mut frames) = answered.unwrap_or(Err(Unreached::TooSlow))?.into_parts();
+        let mut body = Vec::new();
+        let rest = async {
+            while let Some(Ok(frame)) = frames.frame().await {
                 body.extend(frame.data_ref().into_iter().flatten());
                 if LARGEST_ANSWER < body.len() {
                     break;
                 }
             }
-            Ok(Answer {
-                status: parts.status,
-                retry_after: retry_after(&parts.headers, SystemTime::now()),
-                body,
-            })
         };
-        timeout(ATTEMPT_TIMEOUT, asked)
-            .await
-            .unwrap_or(Err(Unreached::TooSlow))
+        // The status has said what becomes of the event, whether the rest comes or not.
+        timeout(patience.rest, rest).await.ok();
+        Ok(Answer {
+            status: parts.status,
+            retry_after: retry_after(&parts.headers, SystemTime::now()),
+            body,
+        })
     }
 }
 
@@ -269,11 +284,7 @@ fn allowed(
 fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
     let mut cause = why;
     loop {
-        let own = cause.downcast_ref::<Unreached>().or_else(|| {
-            let io = cause.downcast_ref::<io::Error>()?;
-            io.get_ref()?.downcast_ref()
-        });
-        if let Some(own) = own {
+        if let Some(own) = carried::<Unreached>(cause) {
             return own.clone();
         }
         match cause.source() {
@@ -281,12 +292,31 @@ fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
             None => break,
         }
     }
-    let text = cause.to_string();
+    let text = of_certificate(cause).unwrap_or_else(|| cause.to_string());
     if is_connect {
         Unreached::Unconnected(text)
     } else {
         Unreached::BrokeOff(text)
     }
+}
+
+/// What an error is, or what it carries as an error of the system, which does not say so as its source.
+fn carried<'a, E: Error + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let inner = || carried(cause.downcast_ref::<io::Error>()?.get_ref()?);
+    cause.downcast_ref().or_else(inner)
+}
+
+/// What is wrong with a certificate: the kind alone, since the text of some has the names in it.
+fn of_certificate(cause: &(dyn Error + 'static)) -> Option<String> {
+    let rustls::Error::InvalidCertificate(why) = carried(cause)? else {
+        return None;
+    };
+    // Its `Debug` begins with the name of the variant.
+    let kind: String = format!("{why:?}")
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    Some(format!("invalid peer certificate: {kind}"))
 }
 
 /// How long an answer asks to be left alone: in seconds, or until a date.
@@ -313,6 +343,30 @@ mod tests {
         assert_eq!(
             allowed([private].into_iter(), false),
             Err(Unreached::Private)
+        );
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_said_without_any_name() {
+        let host = "hooks.example.com";
+        let why = rustls::CertificateError::NotValidForNameContext {
+            expected: rustls::pki_types::ServerName::try_from(host).unwrap(),
+            presented: vec!["other.example.com".to_owned()],
+        };
+        let why = rustls::Error::InvalidCertificate(why);
+        assert!(why.to_string().contains(host), "{why}");
+        // As the connector has it.
+        let why = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, why));
+        let shown = reason(&why, true).to_string();
+        assert_eq!(
+            shown,
+            "it cannot be reached: invalid peer certificate: NotValidForNameContext"
+        );
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let same = unknown.to_string();
+        assert_eq!(
+            reason(&unknown, false).to_string(),
+            format!("the request broke off: {same}")
         );
     }
 
@@ -349,8 +403,12 @@ mod tests {
             "127.1",
         ] {
             let uri: Uri = format!("http://{host}:9/").parse().unwrap();
-            let answered = client.post(&uri, HeaderMap::new(), Vec::new()).await;
-            assert_eq!(answered, Err(Unreached::Private), "{host}");
+            let patience = Patience {
+                status: ATTEMPT_TIMEOUT,
+                rest: REST_TIMEOUT,
+            };
+            let answered = client.post(&uri, HeaderMap::new(), Vec::new(), patience);
+            assert_eq!(answered.await, Err(Unreached::Private), "{host}");
         }
     }
 }

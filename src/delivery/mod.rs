@@ -12,7 +12,7 @@
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
 //! - [`client`] is the HTTP client, [`download`] fetches by it what a caller wants sent.
 //! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`].
-//! - [`bridge`] is one: it tells the backend Central Hub of texts.
+//! - [`bridge`] is one: it reports texts to the backend Central Hub.
 //! - this file has all webhooks by their ids.
 //!
 //! Each file imports only from files that stand before it in this list. The module uses `ledger` and `heard`; of `session` only
@@ -29,7 +29,7 @@ mod download;
 mod schedule;
 mod signature;
 mod times;
-mod waha;
+pub mod waha;
 mod webhook;
 mod worker;
 
@@ -40,7 +40,7 @@ use std::{
 };
 
 pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, try_login};
-use client::{ATTEMPT_TIMEOUT, HttpClient};
+use client::{ATTEMPT_TIMEOUT, HttpClient, Patience, REST_TIMEOUT};
 pub use download::{Download, DownloadError, Downloader};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ use webhook::KIND;
 pub use webhook::{
     Compat, Draft, InvalidField, Webhook, all_types, check_url, is_standard_secret, is_type,
 };
-use worker::{Given, Receiver, Shared as Running, Worker};
+use worker::{Given, Receiver, Shared as Running, Worker, by_then};
 
 use crate::{
     ledger::{
@@ -73,14 +73,14 @@ const MOST_WEBHOOKS: usize = 50;
 /// The webhook that `WEBHOOK_URL` sets.
 const OF_SETTINGS: &str = "wh_settings";
 
+/// Why a consumer is off that was removed: what was to be delivered to it is still being deleted, also over a restart.
+const REMOVED: &str = "it was removed";
+
 /// How soon the webhooks are looked for again while the ledger cannot be used. It says so in the log itself.
 const LOAD_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for the webhooks to be read at the start of the service.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a caller waits for the ledger.
-const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is written for a receiver.
 #[derive(Clone, Copy, Debug)]
@@ -255,7 +255,11 @@ impl Hook {
             return (failed("its address cannot be read".to_owned()), None);
         };
         let headers = self.webhook.headers(id, Timestamp::now(), &body);
-        let answer = match self.client.post(&uri, headers, body).await {
+        let patience = Patience {
+            status: ATTEMPT_TIMEOUT,
+            rest: REST_TIMEOUT,
+        };
+        let answer = match self.client.post(&uri, headers, body, patience).await {
             Ok(answer) => answer,
             Err(why) => return (failed(why.to_string()), None),
         };
@@ -336,10 +340,29 @@ impl Webhooks {
         let mut kept = inner.ledger.consumers(KIND).await?;
         self.put_that_of_settings(&mut kept).await?;
         for consumer in kept {
-            self.start(consumer);
+            if consumer.off_because.as_deref() == Some(REMOVED) {
+                self.forget(consumer.id);
+            } else {
+                self.start(consumer);
+            }
         }
         self.note_listened();
         Ok(())
+    }
+
+    /// Has a consumer that was removed deleted in the background: that may take a while after a long backlog.
+    fn forget(&self, id: String) {
+        let (ledger, stop) = (self.0.ledger.clone(), self.0.stop.clone());
+        let forgetting = async move {
+            while let Err(why) = ledger.remove_consumer(&id).await {
+                tracing::debug!(consumer.id = id, error = %why, "what was for {id} could not be deleted: {why}");
+                sleep(LOAD_RETRY).await;
+            }
+        };
+        self.0.tasks.spawn(async move {
+            // What is left then, the next service deletes.
+            stop.run_until_cancelled(forgetting).await;
+        });
     }
 
     /// Has the webhook of the settings among those that are kept: with these settings if there is one, else not at all.
@@ -509,11 +532,11 @@ impl Webhooks {
     /// As for [`add`](Self::add); there is no such webhook, or it is that of the settings.
     pub async fn change(&self, id: &str, draft: Draft) -> Result<ShownWebhook, WebhookError> {
         self.loaded().await?;
+        let _one_at_a_time = self.0.changing.lock().await;
         let known = self.known(id)?;
         if id == OF_SETTINGS && !draft.is_only_a_switch() {
             return Err(WebhookError::OfSettings);
         }
-        let _one_at_a_time = self.0.changing.lock().await;
         let old = Arc::clone(&known.running.state.borrow().receiver);
         let enabled = draft.enabled;
         let mut webhook = Webhook::clone(&old.webhook);
@@ -534,30 +557,31 @@ impl Webhooks {
         Ok(known.shown())
     }
 
-    /// Removes a webhook, and all that was to be given to it.
+    /// Removes a webhook: from then on it is given nothing. All that was to be given to it is deleted soon after.
     ///
     /// # Errors
     ///
-    /// There is no such webhook, it is that of the settings, or it cannot be written down.
+    /// There is no such webhook, it is that of the settings, or it cannot be written down. Then it goes on.
     pub async fn remove(&self, id: &str) -> Result<(), WebhookError> {
         self.loaded().await?;
+        let _one_at_a_time = self.0.changing.lock().await;
         let known = self.known(id)?;
         if id == OF_SETTINGS {
             return Err(WebhookError::OfSettings);
         }
-        let _one_at_a_time = self.0.changing.lock().await;
+        let off = ConsumerChange {
+            off_because: Some(Some(REMOVED.to_owned())),
+            ..ConsumerChange::default()
+        };
+        // One short write: whatever happens from here on, nothing is posted to an address that a person has removed.
+        by_then(self.0.ledger.change_consumer(id, off)).await?;
+        known
+            .running
+            .state
+            .send_modify(|state| state.off_because = Some(REMOVED.to_owned()));
         known.running.stop.cancel();
-        let removed = by_then(self.0.ledger.remove_consumer(id)).await;
-        if let Err(why) = removed {
-            // It goes on, so that what is left of it can be removed later.
-            let kept = self.0.ledger.consumers(KIND).await.unwrap_or_default();
-            let kept = kept.into_iter().find(|consumer| consumer.id == id);
-            if let Some(consumer) = kept {
-                self.start(consumer);
-            }
-            return Err(why.into());
-        }
         self.0.known.lock().remove(id);
+        self.forget(id.to_owned());
         let webhook = id.to_owned();
         self.0.times.remove(&OfWebhook { webhook });
         self.note_listened();
@@ -614,9 +638,10 @@ impl Webhooks {
         after: i64,
         limit: usize,
     ) -> Result<Vec<OpenDelivery>, WebhookError> {
-        self.find(id).await?;
-        let ledger = &self.0.ledger;
-        Ok(ledger.deliveries(id, state, after, limit).await?)
+        // Not of events that it was to be given once, and does not want any more: a key that reaches it now may not reach those.
+        let filter = self.find(id).await?.webhook.filter();
+        let asked = self.0.ledger.deliveries(id, &filter, state, after, limit);
+        Ok(asked.await?)
     }
 
     /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many.
@@ -703,11 +728,6 @@ fn switch(on: bool) -> ConsumerChange {
         off_because: Some((!on).then(|| "a person has switched it off".to_owned())),
         ..ConsumerChange::default()
     }
-}
-
-/// Answers in time, with an error if the disk does not.
-async fn by_then<T>(asked: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    Ledger::answered_by(Instant::now() + LEDGER_TIMEOUT, asked).await
 }
 
 #[cfg(test)]

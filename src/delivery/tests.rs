@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -82,6 +83,15 @@ impl Service {
 
     async fn append(&self, events: Vec<NewEvent>) {
         self.ledger.append(events).await.unwrap();
+    }
+
+    /// Waits until nothing is kept for any webhook.
+    async fn has_no_consumer(&self) {
+        let until = Instant::now() + DEADLINE;
+        while !self.ledger.consumers(KIND).await.unwrap().is_empty() {
+            assert!(Instant::now() < until, "something is left");
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until what became of a webhook's events is so.
@@ -258,6 +268,30 @@ async fn each_event_arrives_signed_and_in_the_order_of_its_chat_at_a_receiver_th
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_end_is_what_its_status_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::open(|got| {
+        let begun = futures_util::stream::once(async { Ok::<_, std::io::Error>("thank") });
+        let endless = begun.chain(futures_util::stream::pending());
+        let status = match got.body["data"]["chat"].as_str() {
+            Some("a") => Status::OK,
+            _ => Status::INTERNAL_SERVER_ERROR,
+        };
+        (status, axum::body::Body::from_stream(endless)).into_response()
+    })
+    .await;
+    let service = Service::begin(folder.path(), at_once(1));
+    let id = service.add(json!({"url": target.url()})).await.id;
+    service.append(vec![event("a", 0), event("b", 1)]).await;
+    let tally = service
+        .until(&id, |tally| tally.waiting == 0 && tally.dead == 1)
+        .await;
+    assert_eq!((tally.delivered, tally.failed), (1, 1));
+    assert_eq!(tally.failure.unwrap().1, "it answered 500");
+    assert_eq!(target.taken("a"), [0]);
+}
+
+#[tokio::test]
 async fn a_chat_that_hangs_holds_up_no_other_nor_does_an_endpoint_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let target = Target::open(ok).await;
@@ -402,7 +436,77 @@ async fn an_endpoint_that_answers_410_is_switched_off_and_gets_what_it_has_misse
         service.webhooks.find(&id).await,
         Err(WebhookError::Unknown)
     ));
-    assert_eq!(service.ledger.consumers(KIND).await.unwrap(), []);
+    service.has_no_consumer().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_removed_is_given_nothing_after_a_restart_in_the_midst_of_its_deletion()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::open(|_| Status::INTERNAL_SERVER_ERROR.into_response()).await;
+    let service = Service::begin(folder.path(), at_once(3));
+    let id = service.add(json!({"url": target.url()})).await.id;
+    let events = (0..50).map(|number| event("a", number));
+    service.append(events.collect()).await;
+    service.until(&id, |tally| tally.waiting > 0).await;
+    // It answers before what is for it is deleted.
+    service.webhooks.remove(&id).await.unwrap();
+    service.kill().await;
+    let (ledger, keeper) = Ledger::new(ledger_options(folder.path()));
+    let keeper = tokio::spawn(keeper.run());
+    let left = ledger.consumers(KIND).await.unwrap();
+    let left = left.first().expect("it is off, and not deleted yet");
+    assert_eq!(left.off_because.as_deref(), Some(REMOVED));
+    ledger.close().await;
+    keeper.await.unwrap();
+
+    let asked = target.got.lock().len();
+    let service = Service::begin(folder.path(), at_once(3));
+    let found = service.webhooks.find(&id).await;
+    assert!(matches!(found, Err(WebhookError::Unknown)));
+    service.has_no_consumer().await;
+    assert_eq!(target.got.lock().len(), asked);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_narrowed_does_not_get_what_already_waits_of_others_nor_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first two are given up, and the others wait when it wants nothing any more.
+    let old = Target::open(|got| match got.body["data"]["number"].as_u64() {
+        Some(0 | 1) => Status::INTERNAL_SERVER_ERROR.into_response(),
+        _ => Status::GONE.into_response(),
+    })
+    .await;
+    let service = Service::begin(folder.path(), at_once(2));
+    let body = json!({"url": old.url(), "cliente_ids": [51, 52]});
+    let id = service.add(body).await.id;
+    let of_52 = |number| NewEvent {
+        session: "52".to_owned(),
+        ..event("secret", number)
+    };
+    service.append(vec![event("a", 0), of_52(1)]).await;
+    service.until(&id, |tally| tally.dead == 2).await;
+    service.append(vec![event("a", 2), of_52(3)]).await;
+    let tally = service.until(&id, |tally| tally.failed == 6).await;
+    assert_eq!((tally.dead, tally.waiting), (2, 2));
+    service.change(&id, json!({"cliente_ids": [51]})).await;
+    for state in DeliveryState::ALL {
+        let listed = service.webhooks.deliveries(&id, state, 0, 10).await;
+        let listed = listed.unwrap();
+        let sessions: Vec<_> = listed.iter().map(|one| one.session.as_str()).collect();
+        assert_eq!(sessions, ["51"], "{state:?}");
+    }
+
+    // The admin of 51 has it led elsewhere, and redriven.
+    let new = Target::open(ok).await;
+    let body = json!({"url": new.url(), "enabled": true});
+    service.change(&id, body).await;
+    service.webhooks.redrive(&id, None).await.unwrap();
+    let is_done = |tally: &ConsumerTally| tally.waiting + tally.dead == 0 && tally.delivered > 1;
+    let tally = service.until(&id, is_done).await;
+    assert_eq!(tally.delivered, 2);
+    assert_eq!((new.taken("a"), new.taken("secret")), (vec![0, 2], vec![]));
+    service.webhooks.shut_down().await;
 }
 
 #[tokio::test]
@@ -473,6 +577,8 @@ async fn the_webhook_of_the_settings_keeps_its_place_and_is_gone_when_it_is_not_
     let service = Service::begin(folder.path(), set(target.url()));
     let shown = service.webhooks.find(OF_SETTINGS).await.unwrap();
     assert!(shown.is_of_settings);
+    // Both sign for as long as they are set.
+    assert_eq!(shown.webhook.old_secret_until(Timestamp::now()), None);
     service.append(vec![event("a", 0)]).await;
     service
         .until(OF_SETTINGS, |tally| tally.delivered == 1)
@@ -647,6 +753,16 @@ async fn worker(
     answers: Vec<Given>,
     events: Vec<NewEvent>,
 ) -> (Ledger, Arc<Running<Scripted>>, Arc<Scripted>) {
+    worker_after(Duration::ZERO, folder, answers, events).await
+}
+
+/// The same after the clock of the machine was set forward.
+async fn worker_after(
+    step: Duration,
+    folder: &Path,
+    answers: Vec<Given>,
+    events: Vec<NewEvent>,
+) -> (Ledger, Arc<Running<Scripted>>, Arc<Scripted>) {
     let (ledger, keeper) = Ledger::new(ledger_options(folder));
     tokio::spawn(keeper.run());
     let new = NewConsumer {
@@ -661,14 +777,15 @@ async fn worker(
         answers: Mutex::new(answers.into()),
         ..Scripted::default()
     });
-    let running = Arc::new(Running::new(
+    let running = Running::new(
         consumer.id,
         Arc::clone(&receiver),
         None,
         consumer.tally,
         times::of_one(),
         CancellationToken::new(),
-    ));
+    );
+    let running = Arc::new(running.began_before_a_step(step));
     let schedule = Arc::new(Schedule::default());
     let worker = Worker::new(Arc::clone(&running), ledger.clone(), schedule);
     tokio::spawn(worker.run());
@@ -753,4 +870,56 @@ async fn an_attempt_that_breaks_off_has_failed_and_its_chat_goes_on() {
     assert_eq!(of, ["a0", "a0", "a0", "a1"]);
     let failure = tally.borrow().failure.clone().unwrap().1;
     assert!(failure.contains("broke off"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_redriven_is_tried_at_once_also_after_the_clock_was_set_forward() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Given::Refused {
+        why: "it answered 400".to_owned(),
+    };
+    let step = Duration::from_secs(3 * 3600);
+    let (ledger, running, _) =
+        worker_after(step, folder.path(), vec![refused], vec![event("a", 0)]).await;
+    let mut tally = running.tally.subscribe();
+    tally.wait_for(|tally| tally.dead == 1).await.unwrap();
+    let asked_at = Instant::now();
+    assert_eq!(running.redrive(&ledger, None).await.unwrap(), 1);
+    tally.wait_for(|tally| tally.delivered == 1).await.unwrap();
+    let waited = asked_at.elapsed();
+    assert!(waited < Duration::from_secs(60), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_for_a_week_is_asked_again_after_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let week = Given::Waits {
+        why: "it answered 503".to_owned(),
+        retry_in: Duration::from_secs(600_000),
+        is_receivers: true,
+    };
+    let (_ledger, running, receiver) = worker(folder.path(), vec![week], vec![event("a", 0)]).await;
+    let mut tally = running.tally.subscribe();
+    tally.wait_for(|tally| tally.delivered == 1).await.unwrap();
+    let attempts = receiver.attempts.borrow().clone();
+    let waited = attempts[1].0 - attempts[0].0;
+    assert!(waited < Duration::from_secs(3700), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_redrive_has_an_answer_when_the_ledger_stands_still() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing keeps it.
+    let (ledger, _keeper) = Ledger::new(ledger_options(folder.path()));
+    let running = Running::new(
+        "bridge".to_owned(),
+        Arc::new(Scripted::default()),
+        None,
+        ConsumerTally::default(),
+        times::of_one(),
+        CancellationToken::new(),
+    );
+    let answered = timeout(Duration::from_secs(60), running.redrive(&ledger, None));
+    let why = answered.await.expect("an answer in time").unwrap_err();
+    assert_eq!(why.to_string(), LedgerError::stands_still().to_string());
 }

@@ -15,7 +15,45 @@ use crate::{
 };
 
 /// WAHA has several ways to WhatsApp; this one is the one through WhatsApp Web in a browser.
-const ENGINE: &str = "WEBJS";
+pub const ENGINE: &str = "WEBJS";
+
+/// WAHA's free version calls itself so.
+pub const TIER: &str = "CORE";
+
+/// The events that are sent, each under the same word as in this service.
+pub const EVENTS: [&str; 8] = [
+    "message",
+    "message.any",
+    "message.ack",
+    "message.edited",
+    "message.revoked",
+    "message.reaction",
+    "message.waiting",
+    "session.status",
+];
+
+/// All events, as WAHA writes that.
+const ALL: &str = "*";
+
+/// The types of events that a webhook of WAHA's wants; `None`: all. The error is one that is not sent.
+pub fn types_of(events: &[String]) -> Result<Option<&[String]>, &str> {
+    if events.iter().any(|event| event == ALL) {
+        return Ok(None);
+    }
+    let unknown = events
+        .iter()
+        .find(|event| !EVENTS.contains(&event.as_str()));
+    unknown.map_or(Ok(Some(events)), |event| Err(event))
+}
+
+/// What a webhook that wants these types wants, as WAHA lists it.
+pub fn events_of(types: &[String]) -> Vec<&str> {
+    if types.is_empty() {
+        vec![ALL]
+    } else {
+        types.iter().map(String::as_str).collect()
+    }
+}
 
 /// The event with its envelope; `None`: WAHA has no such event. `has_message` is whether the receiver asked for `message`, which
 /// is how WAHA names a message that came in, unless it was asked for all messages alone.
@@ -40,7 +78,7 @@ pub(super) fn envelope(event: &Event, has_message: bool) -> Option<Value> {
         EventKind::Edited => ("message.edited", edit(event, me.as_deref())),
         EventKind::Revoked => ("message.revoked", revoke(event)),
         EventKind::Reaction => ("message.reaction", reaction(event, me.as_deref())),
-        EventKind::Status => ("session.status", Some(status(event))),
+        EventKind::Status => ("session.status", Some(status_news(event))),
         EventKind::Resolved => return None,
     };
     Some(json!({
@@ -55,7 +93,7 @@ pub(super) fn envelope(event: &Event, has_message: bool) -> Option<Value> {
         "environment": {
             "version": env!("CARGO_PKG_VERSION"),
             "engine": ENGINE,
-            "tier": "CORE",
+            "tier": TIER,
             "browser": null,
         },
     }))
@@ -166,22 +204,26 @@ fn media(media: &Media) -> Value {
 
 fn ack(event: &Event) -> Option<Value> {
     let heard: HeardAck = heard(event)?;
-    let name = match heard.ack {
-        ..0 => "ERROR",
-        0 => "PENDING",
-        1 => "SERVER",
-        2 => "DEVICE",
-        3 => "READ",
-        _ => "PLAYED",
-    };
     Some(json!({
         "id": &*heard.id,
         "from": &*heard.chat,
         "participant": null,
         "fromMe": true,
         "ack": heard.ack,
-        "ackName": name,
+        "ackName": ack_name(heard.ack),
     }))
+}
+
+/// WAHA's word for an acknowledgement.
+pub const fn ack_name(ack: i32) -> &'static str {
+    match ack {
+        ..0 => "ERROR",
+        0 => "PENDING",
+        1 => "SERVER",
+        2 => "DEVICE",
+        3 => "READ",
+        _ => "PLAYED",
+    }
 }
 
 fn edit(event: &Event, me: Option<&str>) -> Option<Value> {
@@ -238,17 +280,20 @@ fn reaction(event: &Event, me: Option<&str>) -> Option<Value> {
     }))
 }
 
-/// The states of this service by WAHA's words.
-fn status(event: &Event) -> Value {
-    let data = data(event);
-    let state = data["state"].as_str().unwrap_or_default();
-    let status = match state {
+/// WAHA's word for a state of a session.
+pub fn status(state: &str) -> &'static str {
+    match state {
         "QR_REQUIRED" => "SCAN_QR_CODE",
         "READY" => "WORKING",
         "DISCONNECTED" => "STOPPED",
         "ERROR" => "FAILED",
         _ => "STARTING",
-    };
+    }
+}
+
+fn status_news(event: &Event) -> Value {
+    let data = data(event);
+    let status = status(data["state"].as_str().unwrap_or_default());
     let mut payload = Map::new();
     payload.insert("status".to_owned(), status.into());
     payload.insert(

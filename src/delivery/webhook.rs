@@ -23,11 +23,14 @@ use crate::{
 /// The kind of these consumers in the ledger.
 pub(super) const KIND: &str = "webhook";
 
-/// What a webhook may want of all messages, whoever wrote them.
+/// What a webhook may want of all messages, of others and of the account.
 const ANY_MESSAGE: &str = "message.any";
 
 /// For how long a secret that was replaced still signs: a receiver has to take the new one meanwhile.
 const OLD_SECRET_LASTS: SignedDuration = SignedDuration::from_hours(24);
+
+/// In place of a time: a secret of the settings signs for as long as it is set.
+const FOR_GOOD: Timestamp = Timestamp::MAX;
 
 /// The longest address; receivers and proxies take no longer ones.
 const LONGEST_URL: usize = 2048;
@@ -314,7 +317,7 @@ impl Webhook {
 
     /// Has another secret sign as well, for as long as it is set.
     pub(super) fn also_signed_with(&mut self, other: Option<Credential>) {
-        self.old_secret = other.map(|other| (other, Timestamp::MAX));
+        self.old_secret = other.map(|other| (other, FOR_GOOD));
     }
 
     /// Reads what the ledger keeps.
@@ -336,7 +339,7 @@ impl Webhook {
     /// Until when a secret that was replaced signs as well.
     pub fn old_secret_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.old_secret.as_ref().map(|(_, until)| *until);
-        until.filter(|until| now < *until)
+        until.filter(|until| now < *until && *until != FOR_GOOD)
     }
 
     /// Which events it wants.

@@ -36,18 +36,29 @@ const READ_AT_ONCE: usize = 2 * AT_ONCE;
 /// then all that waits is tried at once.
 const DOWN_AFTER: Duration = Duration::from_secs(60);
 
-/// The longest that a receiver is left alone as a whole, because it has asked for it.
+/// The longest that a receiver is left alone as a whole, or that an event waits without an attempt that counts, because the receiver
+/// has asked for it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// How soon the ledger is asked again that could not be used. It says so in the log itself.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
+/// How long a caller waits for the ledger.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers a caller in time, with an error if the disk does not.
+pub(super) async fn by_then<T>(
+    asked: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    Ledger::answered_by(Instant::now() + LEDGER_TIMEOUT, asked).await
+}
 
 /// What a consumer makes of an event: the part that is its own.
 pub(super) trait Receiver: Send + Sync + 'static {
     /// How long attempts may still take when the service stops. What has not ended is repeated after the restart.
     const STOP_GRACE: Duration = Duration::from_secs(1);
 
-    /// Which events it wants.
+    /// Which events it wants. One that was taken for it before that changed is not given any more.
     fn filter(&self) -> Filter;
 
     /// Gives it one event.
@@ -97,7 +108,7 @@ pub(super) struct Shared<R> {
     /// Its id in the ledger.
     pub(super) id: String,
     pub(super) state: watch::Sender<State<R>>,
-    /// What became of its events.
+    /// What became of its events. Its task alone writes it.
     pub(super) tally: watch::Sender<ConsumerTally>,
     /// How long the events that it has took from the log.
     pub(super) times: Histogram,
@@ -105,6 +116,8 @@ pub(super) struct Shared<R> {
     pub(super) redriven: Notify,
     /// Ends its task.
     pub(super) stop: CancellationToken,
+    /// What the ledger is given as the time, by its task and by its callers.
+    clock: Clock,
 }
 
 impl<R> Shared<R> {
@@ -127,21 +140,29 @@ impl<R> Shared<R> {
             times,
             redriven: Notify::new(),
             stop,
+            clock: Clock::new(),
         }
     }
 
-    /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many.
+    /// As in a service that has begun before the clock of the machine was set forward by so much.
+    #[cfg(test)]
+    pub(super) fn began_before_a_step(mut self, step: Duration) -> Self {
+        self.clock.began_at -= step;
+        self
+    }
+
+    /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many, in time; after an error
+    /// a part may be left.
     pub(super) async fn redrive(
         &self,
         ledger: &Ledger,
         events: Option<Vec<String>>,
     ) -> Result<usize, LedgerError> {
-        let count = ledger.redrive(&self.id, events, Timestamp::now()).await?;
-        // With no result to note it answers how many wait and how many were given up now.
-        let settled = ledger.settle(&self.id, Vec::new(), Timestamp::now());
-        self.tally.send_replace(settled.await?);
+        let now = self.clock.now();
+        let redriven = by_then(ledger.redrive(&self.id, events, now)).await;
+        // Also for the part that was written down before an error.
         self.redriven.notify_one();
-        Ok(count)
+        redriven
     }
 }
 
@@ -159,7 +180,6 @@ pub(super) struct Worker<R> {
     shared: Arc<Shared<R>>,
     ledger: Ledger,
     schedule: Arc<Schedule>,
-    clock: Clock,
     /// Lanes that have an attempt under way, or one whose result is not written down yet.
     busy: HashSet<i64>,
     /// Results that could not be written down yet.
@@ -211,6 +231,10 @@ fn positive(duration: jiff::SignedDuration) -> Duration {
 
 /// Gives an event. One that makes this program break off has failed: its chat goes on, and it is tried again as any other.
 async fn attempt<R: Receiver>(receiver: &R, delivery: &Delivery) -> Given {
+    let event = &delivery.event;
+    if !receiver.filter().is_for(&event.session, event.kind) {
+        return Given::NotWanted;
+    }
     // Nothing of a receiver is left in a state that its next attempt could not stand: its locks are held for single steps.
     let given = AssertUnwindSafe(receiver.give(delivery)).catch_unwind();
     given.await.unwrap_or_else(|_panicked| {
@@ -241,7 +265,6 @@ impl<R: Receiver> Worker<R> {
             shared,
             ledger,
             schedule,
-            clock: Clock::new(),
             busy: HashSet::new(),
             unsettled: Vec::new(),
             has_more: true,
@@ -279,7 +302,7 @@ impl<R: Receiver> Worker<R> {
                     self.paused_until = None;
                 }
                 Ok(()) = news.changed() => self.has_more = true,
-                () = shared.redriven.notified() => {}
+                () = shared.redriven.notified() => self.count().await,
                 () = sleep_until(wake_at) => {}
             }
         }
@@ -289,7 +312,7 @@ impl<R: Receiver> Worker<R> {
     /// A service before this one may have put deliveries off by a clock that was wrong.
     async fn mend_times(&self) {
         let id = &self.shared.id;
-        if let Err(why) = self.ledger.mend_turns(id, self.clock.now()).await {
+        if let Err(why) = self.ledger.mend_turns(id, self.shared.clock.now()).await {
             tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
         }
     }
@@ -317,7 +340,7 @@ impl<R: Receiver> Worker<R> {
         let places = if self.is_down() { 1 } else { AT_ONCE };
         let mut wake_at = idle_until;
         if self.busy.len() < places {
-            let now = self.clock.now();
+            let now = self.shared.clock.now();
             let turns = self.ledger.turns(&self.shared.id, now, READ_AT_ONCE).await;
             let Ok(turns) = turns else {
                 return Instant::now() + LEDGER_RETRY;
@@ -337,7 +360,7 @@ impl<R: Receiver> Worker<R> {
             }
             wake_at = turns
                 .next
-                .map_or(wake_at, |at| wake_at.min(self.clock.when(at)));
+                .map_or(wake_at, |at| wake_at.min(self.shared.clock.when(at)));
         }
         if self.has_more {
             Instant::now()
@@ -349,7 +372,10 @@ impl<R: Receiver> Worker<R> {
     /// Looks at a part of the log. Answers whether the ledger could be used.
     async fn take(&mut self, filter: &Filter) -> bool {
         let id = &self.shared.id;
-        let taken = self.ledger.take_events(id, filter, self.clock.now()).await;
+        let taken = self
+            .ledger
+            .take_events(id, filter, self.shared.clock.now())
+            .await;
         match taken {
             Ok(Some(taken)) => {
                 self.has_more = taken.is_not_all;
@@ -420,7 +446,7 @@ impl<R: Receiver> Worker<R> {
 
     /// What becomes of a delivery after this attempt.
     fn became(&mut self, delivery: &Delivery, given: Given) -> Became {
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let (why, retry_after, is_busy) = match given {
             Given::Taken => return Became::Delivered,
             Given::NotWanted => return Became::Skipped,
@@ -437,6 +463,7 @@ impl<R: Receiver> Worker<R> {
                 retry_in,
                 is_receivers,
             } => {
+                let retry_in = retry_in.min(LONGEST_PAUSE);
                 if is_receivers {
                     self.failing_since.get_or_insert_with(Instant::now);
                     self.pause(retry_in);
@@ -523,7 +550,7 @@ impl<R: Receiver> Worker<R> {
         if self.unsettled.is_empty() {
             return true;
         }
-        let (id, now) = (&self.shared.id, self.clock.now());
+        let (id, now) = (&self.shared.id, self.shared.clock.now());
         match self.ledger.settle(id, self.unsettled.clone(), now).await {
             Ok(tally) => {
                 for settled in self.unsettled.drain(..) {
@@ -539,6 +566,19 @@ impl<R: Receiver> Worker<R> {
         }
     }
 
+    /// Says how many wait and how many were given up, after a change that is not its own. Its task alone does so: a count that another one has
+    /// asked for may be older than what this one has said meanwhile.
+    async fn count(&self) {
+        // It answers that with no result to note, too.
+        let (id, now) = (&self.shared.id, self.shared.clock.now());
+        match self.ledger.settle(id, Vec::new(), now).await {
+            Ok(tally) => drop(self.shared.tally.send_replace(tally)),
+            Err(why) => {
+                tracing::debug!(consumer.id = id, error = %why, "what waits for {id} could not be counted: {why}");
+            }
+        }
+    }
+
     /// The receiver takes events again: what waits for another attempt need not wait any longer.
     async fn hurry(&self) {
         let id = &self.shared.id;
@@ -546,7 +586,7 @@ impl<R: Receiver> Worker<R> {
             consumer.id = id,
             "{id} takes events again: what waits for it is tried at once"
         );
-        if let Err(why) = self.ledger.hurry(id, self.clock.now()).await {
+        if let Err(why) = self.ledger.hurry(id, self.shared.clock.now()).await {
             tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
         }
     }
@@ -554,13 +594,19 @@ impl<R: Receiver> Worker<R> {
     /// The receiver wants nothing any more.
     async fn switch_off(&self, why: &str) {
         let id = &self.shared.id;
+        let is_news = self.shared.state.send_if_modified(|state| {
+            let was_on = state.off_because.is_none();
+            state.off_because.get_or_insert_with(|| why.to_owned());
+            was_on
+        });
+        if !is_news {
+            // The reason why it is off already stays: a person may have removed it.
+            return;
+        }
         tracing::warn!(
             consumer.id = id,
             "{id} is switched off: {why}. Its place in the log is kept; switch it on again if that was a mistake"
         );
-        self.shared
-            .state
-            .send_modify(|state| state.off_because = Some(why.to_owned()));
         let change = ConsumerChange {
             off_because: Some(Some(why.to_owned())),
             ..ConsumerChange::default()

@@ -6,7 +6,7 @@
 use axum::{
     http::Method,
     middleware::from_fn,
-    routing::{MethodRouter, get},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use utoipa::openapi::PathItem;
 use utoipa_axum::{
@@ -17,7 +17,7 @@ use utoipa_axum::{
 use super::{
     api::{
         bridge, connect, event_log, events, evidence, health, link, media, messages, metrics,
-        notice, passkey, qr, send, status, webhooks,
+        notice, passkey, qr, send, status, waha, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -77,7 +77,7 @@ pub(super) fn all() -> Routes {
     /// Of what names one.
     const ONE_WEBHOOK: &[Code] = &[WebhookNotFound, MessagesBusy, LedgerUnavailable];
 
-    Routes::default()
+    of_waha(Routes::default())
         .page("/", Access::Open, get(page::index))
         .page(
             "/qr.html",
@@ -294,6 +294,133 @@ pub(super) fn all() -> Routes {
         )
 }
 
+/// Those of WAHA. It has a document of its own for them, with which its clients were made: in this one each thing would stand twice.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each route")]
+fn of_waha(mut routes: Routes) -> Routes {
+    let rows: [(Method, &str, Access, MethodRouter<AppState>); 21] = [
+        (Method::GET, "/ping", Access::Open, get(waha::server::ping)),
+        (
+            Method::GET,
+            "/api/version",
+            READ,
+            get(waha::server::version),
+        ),
+        (
+            Method::GET,
+            "/api/server/version",
+            READ,
+            get(waha::server::version),
+        ),
+        (
+            Method::GET,
+            "/api/server/status",
+            READ,
+            get(waha::server::status),
+        ),
+        (
+            Method::GET,
+            "/api/sessions",
+            READ,
+            get(waha::sessions::list),
+        ),
+        (
+            Method::POST,
+            "/api/sessions",
+            ADMIN,
+            post(waha::sessions::create),
+        ),
+        (
+            Method::GET,
+            "/api/sessions/{id}",
+            READ,
+            get(waha::sessions::show),
+        ),
+        (
+            Method::PUT,
+            "/api/sessions/{id}",
+            ADMIN,
+            put(waha::sessions::change),
+        ),
+        (
+            Method::DELETE,
+            "/api/sessions/{id}",
+            ADMIN,
+            delete(waha::sessions::delete),
+        ),
+        (
+            Method::GET,
+            "/api/sessions/{id}/me",
+            READ,
+            get(waha::sessions::me),
+        ),
+        (
+            Method::POST,
+            "/api/sessions/{id}/start",
+            ADMIN,
+            post(waha::sessions::start),
+        ),
+        (
+            Method::POST,
+            "/api/sessions/{id}/stop",
+            ADMIN,
+            post(waha::sessions::stop),
+        ),
+        (
+            Method::POST,
+            "/api/sessions/{id}/restart",
+            ADMIN,
+            post(waha::sessions::restart),
+        ),
+        (
+            Method::POST,
+            "/api/sessions/{id}/logout",
+            ADMIN,
+            post(waha::sessions::log_out),
+        ),
+        (Method::GET, "/api/{id}/auth/qr", READ, get(waha::auth::qr)),
+        (
+            Method::POST,
+            "/api/{id}/auth/request-code",
+            ADMIN,
+            post(waha::auth::request_code),
+        ),
+        (
+            Method::GET,
+            "/api/contacts/check-exists",
+            SEND,
+            get(waha::contacts::check_exists),
+        ),
+        (
+            Method::POST,
+            "/api/sendText",
+            SEND,
+            post(waha::sending::text),
+        ),
+        (
+            Method::POST,
+            "/api/sendLocation",
+            SEND,
+            post(waha::sending::location),
+        ),
+        (
+            Method::POST,
+            "/api/sendPoll",
+            SEND,
+            post(waha::sending::poll),
+        ),
+        (
+            Method::POST,
+            "/api/sendContactVcard",
+            SEND,
+            post(waha::sending::contacts),
+        ),
+    ];
+    for (method, path, access, handler) in rows {
+        routes = routes.without_document(method, path, access, handler);
+    }
+    routes
+}
+
 impl Routes {
     /// A route of the API. The document has it.
     fn route(
@@ -316,9 +443,20 @@ impl Routes {
     }
 
     /// What a browser loads to show a page, by `GET`. It may change with every version, so the document does not have it.
-    fn page(mut self, path: &str, access: Access, handler: MethodRouter<AppState>) -> Self {
+    fn page(self, path: &str, access: Access, handler: MethodRouter<AppState>) -> Self {
+        self.without_document(Method::GET, path, access, handler)
+    }
+
+    /// A route that the document does not have.
+    fn without_document(
+        mut self,
+        method: Method,
+        path: &str,
+        access: Access,
+        handler: MethodRouter<AppState>,
+    ) -> Self {
         self.table.0.push(Row {
-            method: Method::GET,
+            method,
             path: path.to_owned(),
             access,
             refusals: Vec::new(),

@@ -30,6 +30,11 @@ impl Filter {
     pub fn is_for_kind(&self, kind: EventKind) -> bool {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }
+
+    /// Whether it is for an event of this session and this kind.
+    pub fn is_for(&self, session: &str, kind: EventKind) -> bool {
+        self.is_for_session(session) && self.is_for_kind(kind)
+    }
 }
 
 /// A consumer that is to be made known.

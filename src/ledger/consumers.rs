@@ -177,7 +177,8 @@ impl Ledger {
         }
     }
 
-    /// Deliveries of a consumer that are not done with, in the order of their events, a page at a time.
+    /// Deliveries of a consumer that are not done with, in the order of their events, a page at a time; only of events that `filter`
+    /// is for, since it may have changed after they were taken.
     ///
     /// # Errors
     ///
@@ -185,13 +186,16 @@ impl Ledger {
     pub async fn deliveries(
         &self,
         id: &str,
+        filter: &Filter,
         state: DeliveryState,
         after: i64,
         limit: usize,
     ) -> Result<Vec<OpenDelivery>, ReadError> {
         self.read(|| {
-            let id = id.to_owned();
-            move |file: &store::File| store::consumers::list(file, &id, state, after, limit)
+            let (id, filter) = (id.to_owned(), filter.clone());
+            move |file: &store::File| {
+                store::consumers::list(file, &id, &filter, state, after, limit)
+            }
         })
         .await
     }

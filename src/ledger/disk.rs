@@ -47,6 +47,13 @@ pub struct LedgerOptions {
     pub clock: Clock,
 }
 
+impl LedgerOptions {
+    /// How long a send is known.
+    fn sends_kept(&self) -> Duration {
+        self.retention.max(self.idempotency)
+    }
+}
+
 /// What a file says about the time when it is opened.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -129,6 +136,7 @@ impl Disk {
         now: Now,
     ) -> Result<(), StoreError> {
         let keys_since = now.long_ago(self.options.idempotency);
+        let sends_since = now.long_ago(self.options.sends_kept());
         let keeps_texts = !self.options.retention.is_zero();
         // The callers who follow a send were told of the backlog long ago.
         let commit = if !backlog.is_empty() || jobs.iter().any(|job| job.must_last) {
@@ -151,6 +159,7 @@ impl Disk {
                 file,
                 now,
                 keys_since,
+                sends_since,
                 keeps_texts,
                 log_began,
                 has_removed_texts: Cell::new(false),
@@ -179,13 +188,10 @@ impl Disk {
             return Ok(false);
         }
         let LedgerOptions {
-            retention,
-            idempotency,
-            events,
-            ..
+            retention, events, ..
         } = self.options;
         let texts_until = now.long_ago(retention);
-        let sends_until = now.long_ago(retention.max(idempotency));
+        let sends_until = now.long_ago(self.options.sends_kept());
         let events_until = events::Until {
             data: now.long_ago(events),
             owed: now.long_ago(events.max(OWED)),
@@ -195,7 +201,7 @@ impl Disk {
         let worked = store.transact(Commit::Synced, |file| {
             Ok((
                 sends::forget(file, texts_until, sends_until)?,
-                events::forget(file, events_until, now.at)?,
+                events::forget(file, events_until, now.at, now.latest())?,
             ))
         });
         let (sends, forgotten) = self.put_back(store, worked)?;

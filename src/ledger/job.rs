@@ -116,6 +116,8 @@ pub(super) struct Transaction<'a> {
     pub(super) now: Now,
     /// An idempotency key that is older is no longer believed.
     pub(super) keys_since: Timestamp,
+    /// A send that was accepted earlier may be forgotten.
+    pub(super) sends_since: Timestamp,
     /// Where the log of events ended before this service wrote into it.
     pub(super) log_began: i64,
     /// Whether the text of a send that has ended stays for a while.
@@ -136,6 +138,16 @@ impl Transaction<'_> {
         let has_ended = |changed: &Changed| !changed.record.state.is_open();
         self.note_removed_texts(!self.keeps_texts && changed.as_ref().is_some_and(has_ended));
         Ok(changed)
+    }
+
+    /// Writes an event down. Answers its place in the log; `None`: it is there already.
+    fn append(&self, event: &NewEvent) -> Result<Option<i64>, StoreError> {
+        let terms = events::Terms {
+            keeps_texts: self.keeps_texts,
+            sends_since: self.sends_since,
+            now: self.now.at,
+        };
+        events::append(self.file, event, terms)
     }
 
     fn note_removed_texts(&self, are_removed: bool) {
@@ -277,7 +289,7 @@ pub(super) fn note_event(event: Arc<NewEvent>) -> Job {
     Job {
         must_last: true,
         ..Job::new(
-            move |on| events::append(on.file, &event, on.keeps_texts, on.now.at),
+            move |on| on.append(&event),
             |place, memory| match place {
                 Ok(Some(place)) => drop(memory.newest_event.send_replace(place)),
                 Ok(None) => {}
@@ -296,7 +308,7 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
     Job::lasting(
         move |on| {
             new.iter()
-                .map(|event| events::append(on.file, event, on.keeps_texts, on.now.at))
+                .map(|event| on.append(event))
                 .collect::<Result<Vec<_>, _>>()
         },
         |places, memory| {

@@ -47,7 +47,7 @@ impl StatusLog {
         Self { session, ledger }
     }
 
-    /// Writes down how the session stands now, if that is news to somebody who saw `before`.
+    /// Writes down how the session stands now, if that is news to a reader who saw `before`.
     pub(super) fn follow(&self, before: Shown, snapshot: &Snapshot) {
         let (state, reason) = shown(snapshot);
         if before == (state, reason) {
@@ -65,7 +65,7 @@ impl StatusLog {
         self.ledger.note_event(NewEvent {
             session: self.session.to_string(),
             kind: EventKind::Status,
-            // The same state comes again and again, and each time is another event.
+            // The same state comes repeatedly, and each time is another event.
             once: format!("status {:032x}", rand::random::<u128>()).into(),
             chat: None,
             me: Me {

@@ -27,8 +27,6 @@ pub struct Hear {
     pub confirmed: Option<Confirmed>,
     /// Messages that are older have been heard before: WhatsApp's store is not searched for them.
     pub since: Timestamp,
-    /// So long before the moment up to which the page has heard everything it begins to search the store again.
-    pub overlap: Duration,
     /// Events that are older are none of the service's: it did not listen then.
     pub floor: Timestamp,
     /// What became of messages that are not older than this is looked for in WhatsApp's store.
@@ -153,6 +151,7 @@ struct Answer {
     lid: Option<WaId>,
     trouble: Option<String>,
     is_walking: bool,
+    /// As JSON, a line for each: one that is not understood costs no other.
     events: Text,
     /// Milliseconds, one for each of the events.
     #[serde(default)]
@@ -164,7 +163,6 @@ struct Question<'a> {
     document: Option<&'a str>,
     upto: u64,
     since: i64,
-    overlap: u128,
     floor: i64,
     reach: i64,
     walks: u64,
@@ -194,7 +192,6 @@ pub(super) async fn hear(
             .map(|confirmed| confirmed.document.as_str()),
         upto: ask.confirmed.as_ref().map_or(0, |confirmed| confirmed.upto),
         since: ask.since.as_millisecond(),
-        overlap: ask.overlap.as_millis(),
         floor: ask.floor.as_millisecond(),
         reach: ask.reach.as_millisecond(),
         walks: ask.walks,
@@ -213,13 +210,17 @@ fn error_of(why: CallError) -> HearError {
 }
 
 impl HeardBatch {
+    /// Whether nothing waited in the page. What was not understood did, and has to be confirmed like the rest.
+    pub fn is_empty(&self) -> bool {
+        self.said.is_empty() && self.not_understood == 0
+    }
+
     fn of(answer: Answer) -> Self {
-        let raw = serde_json::from_str::<Vec<Value>>(&answer.events);
-        let mut not_understood = usize::from(raw.is_err());
+        let mut not_understood = 0;
         let mut waited = answer.waited.into_iter();
-        let said = raw
-            .unwrap_or_default()
-            .into_iter()
+        let said = answer
+            .events
+            .lines()
             .filter_map(|raw| {
                 let waited = waited.next().map(|waited| waited / 1000.0);
                 let waited = waited.and_then(|waited| Duration::try_from_secs_f64(waited).ok());
@@ -244,7 +245,8 @@ impl HeardBatch {
 }
 
 impl Said {
-    fn read(value: Value, waited: Option<Duration>) -> Option<Self> {
+    fn read(raw: &str, waited: Option<Duration>) -> Option<Self> {
+        let value: Value = serde_json::from_str(raw).ok()?;
         if value["kind"] == "until" {
             return value["at"].as_f64().and_then(moment).map(Self::Until);
         }
@@ -259,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    fn batch(events: &Value) -> HeardBatch {
+    fn batch(events: &[&str]) -> HeardBatch {
         HeardBatch::of(Answer {
             document: "1".to_owned(),
             upto: 2,
@@ -269,7 +271,7 @@ mod tests {
             lid: None,
             trouble: None,
             is_walking: false,
-            events: events.to_string().into(),
+            events: events.join("\n").into(),
             waited: vec![250.0, 1.5],
         })
     }
@@ -277,12 +279,16 @@ mod tests {
     #[test]
     fn what_is_not_understood_of_a_batch_is_counted_and_the_rest_is_taken() {
         let ack = json!({"id": "true_1@c.us_3A", "key": "3A", "chat": "1@c.us", "is_group": false, "ack": 2, "state": "delivered"});
-        let read = batch(&json!([
-            {"n": 1, "kind": "message.ack", "once": "ack", "chat": "1@c.us", "at": null, "late": true, "own": "3A", "data": ack},
-            {"n": 2, "kind": "message", "once": "broken", "chat": "1@c.us", "at": 1, "late": false, "own": null, "data": {}},
-            {"n": 3, "kind": "until", "at": 1_800_000_000_000_u64},
-        ]));
-        assert_eq!((read.said.len(), read.not_understood), (2, 1));
+        let events = [
+            json!({"n": 1, "kind": "message.ack", "once": "ack", "chat": "1@c.us", "at": null, "late": true, "own": "3A", "data": ack}),
+            json!({"n": 2, "kind": "message", "once": "broken", "chat": "1@c.us", "at": 1, "late": false, "own": null, "data": {}}),
+            json!({"n": 3, "kind": "until", "at": 1_800_000_000_000_u64}),
+        ]
+        .map(|event| event.to_string());
+        // Half of a pair of surrogates is no text of Rust's.
+        let half = r#"{"n": 4, "kind": "message", "once": "\ud83d"}"#;
+        let read = batch(&[&events[0], &events[1], half, &events[2]]);
+        assert_eq!((read.said.len(), read.not_understood), (2, 2));
         assert!(
             matches!(&read.said[0], Said::Event(heard) if heard.late && heard.at().is_none() && matches!(heard.content, Content::Ack(_)))
         );
@@ -290,5 +296,6 @@ mod tests {
             matches!(&read.said[0], Said::Event(heard) if heard.waited == Some(Duration::from_millis(250)))
         );
         assert!(matches!(read.said[1], Said::Until(at) if at.as_second() == 1_800_000_000));
+        assert!(!batch(&[half]).is_empty() && batch(&[]).is_empty());
     }
 }

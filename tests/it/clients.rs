@@ -17,8 +17,8 @@ fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
-/// What a client printed: the id of what it sent, and what became of the request with a wrong recipient.
-fn printed(program: &Path, set_up: impl FnOnce(&mut Command)) -> Vec<String> {
+/// The lines that a client printed. One that fails is the test's failure.
+pub(crate) fn printed(program: &Path, set_up: impl FnOnce(&mut Command)) -> Vec<String> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the test plays the integrator who generates a client"

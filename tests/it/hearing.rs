@@ -710,6 +710,7 @@ async fn the_screen_alone_is_heard_as_far_as_it_shows_and_says_so() {
         .iter()
         .filter(|event| event["type"] == "message.own")
         .collect();
+    assert!(!own.is_empty(), "{log:?}");
     assert!(
         own.iter().all(|event| event["data"]["source"] == "api"),
         "{own:?}"

@@ -54,4 +54,5 @@ mod stops;
 mod terminal;
 mod transfer;
 mod troubles;
+mod waha;
 mod webhooks;

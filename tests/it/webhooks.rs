@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write as _,
     net::TcpListener as StdListener,
     path::Path,
     process::{Child, Command, Stdio},
@@ -15,7 +16,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
     routing::post,
 };
@@ -93,7 +94,10 @@ async fn take(State(target): State<Target>, headers: HeaderMap, body: Bytes) -> 
     }
     if response.status().is_success() {
         let event: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(event["id"], headers["webhook-id"].to_str().unwrap());
+        let id = headers.get("webhook-id");
+        // In the form of WAHA.
+        let id = id.or_else(|| headers.get("x-webhook-request-id"));
+        assert_eq!(event["id"], id.unwrap().to_str().unwrap());
         target.taken.lock().unwrap().push(event);
     }
     response
@@ -238,7 +242,7 @@ async fn the_receivers_of_the_documents_take_what_is_signed_with_their_secret_an
         let free = StdListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let _running = run(language, folder.path(), port);
+        let mut running = run(language, folder.path(), port);
         eventually("the receiver listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         })
@@ -258,8 +262,26 @@ async fn the_receivers_of_the_documents_take_what_is_signed_with_their_secret_an
         let taken = service.post(&test, &json!({})).await.json();
         assert_eq!(taken["delivered"], true, "{language}: {taken}");
         assert_eq!(taken["status"], 204, "{language}: {taken}");
-        let unsigned = reqwest::Client::new().post(&url).body("{}").send().await;
-        assert_eq!(unsigned.unwrap().status().as_u16(), 401, "{language}");
+        // What any stranger may send, and then it still answers.
+        let mut cut_off = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let begun = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{";
+        cut_off.write_all(begun).unwrap();
+        drop(cut_off);
+        // As long as a signature, as characters; not in bytes.
+        let strange = [b"v1,".as_slice(), &[b'A'; 43], &[0xe9]].concat();
+        let strange = HeaderValue::from_bytes(&strange).unwrap();
+        let stranger = reqwest::Client::new();
+        for signature in [Some(strange), None] {
+            let mut request = stranger.post(&url).body("{}");
+            if let Some(signature) = signature {
+                request = request.header("webhook-signature", signature);
+            }
+            let answered = request.send().await.unwrap();
+            assert_eq!(answered.status().as_u16(), 401, "{language}");
+        }
+        let taken = service.post(&test, &json!({})).await.json();
+        assert_eq!(taken["status"], 204, "{language}: {taken}");
+        assert_eq!(running.0.try_wait().unwrap(), None, "{language} has ended");
     }
     service.stop();
 }
@@ -325,6 +347,7 @@ async fn a_receiver_by_https_is_believed_only_with_a_certificate_that_the_machin
         assert_eq!(answer(changed.json(&change)).await.status, 200);
         let tested = service.post(&test, &json!({})).await.json();
         assert_eq!(tested["delivered"], false, "{tested}");
+        assert!(!tested.to_string().contains("localhost"), "{tested}");
         service.stop();
     }
 }

@@ -9,7 +9,7 @@ import { valueOf } from "./support.mjs";
 const WALK = { walks: 1, since: 1, reach: 1 };
 
 /** A page whose collections speak when a test says so, and whose long waits end when a test says so. */
-function page() {
+function page({ searches = true } = {}) {
   const said = [];
   const shared = { wordOf: String };
   const later = [];
@@ -34,10 +34,10 @@ function page() {
     search = (of) => open.then(() => of);
     return proceed;
   };
-  hearing.shared.attach("modules", { Messages: messages, Chats: chats, find, me: () => ({ number: "5491150000001@c.us", lid: "9@lid" }) });
+  hearing.shared.attach("modules", { Messages: messages, Chats: chats, find: searches ? find : undefined, me: () => ({ number: "5491150000001@c.us", lid: "9@lid" }) });
   const ask = (more = {}) => {
-    const answer = hearing.commands.hear({ document: null, upto: 0, since: 0, overlap: 600_000, floor: 0, reach: 0, walks: 0, ...more });
-    return { ...answer, events: JSON.parse(answer.events) };
+    const answer = hearing.commands.hear({ document: null, upto: 0, since: 0, floor: 0, reach: 0, walks: 0, ...more });
+    return { ...answer, events: answer.events === "" ? [] : answer.events.split("\n").map((line) => JSON.parse(line)) };
   };
   const confirm = ({ document, upto }, more) => ask({ document, upto, ...more });
   const pass = (ms) => { for (const [, act] of later.filter(([of]) => of === ms)) act(); };
@@ -105,10 +105,11 @@ test("an own message is heard once the server has it, and no status, channel or 
 
 test("what does not fit is left to the walk, which gives it late and says when all has been said", async () => {
   const { tell, stored, ask, confirm } = page();
+  stored.push(row(message("3A", { t: 1_600_000_000 })));
   let batch = ask({ walks: 1, since: 1, reach: 1 });
   await new Promise((done) => setTimeout(done, 10));
   batch = confirm(batch, { walks: 1, since: 1, reach: 1 });
-  assert.equal(batch.events.at(-1).kind, "until");
+  assert.deepEqual([batch.events.at(-1).kind, batch.events.at(-1).at], ["until", 1_600_000_000_000]);
   batch = confirm(batch, { walks: 1, since: 1, reach: 1 });
   const heard = new Map();
   const late = new Set();
@@ -238,4 +239,81 @@ test("what is held back is told after a minute without a walk, and at once when 
   hangs.pass(10_000);
   await new Promise((done) => setTimeout(done, 10));
   assert.deepEqual(keys(hangs.ask(WALK).events), ["3B01"]);
+});
+
+test("what a sender makes of sizes and letters is read by the service, and no text is longer than WhatsApp takes", async () => {
+  const { tell, ask, all } = page();
+  await all();
+  const filename = `${"a".repeat(299)}\u{1F600}.pdf`;
+  tell("add", message("3A01", { type: "document", filename, size: "18446744073709551615", caption: "c".repeat(70_000), mimetype: "application/pdf" }));
+  tell("add", message("3A02", { body: "b".repeat(70_000), mentionedJidList: Array.from({ length: 400 }, (_, nth) => `${nth}@c.us`) }));
+  const [first, second] = ask().events;
+  assert.equal(first.data.media.bytes, null, "more than any number that can be kept");
+  assert.equal(first.data.media.filename, `${"a".repeat(299)}\uFFFD`);
+  assert.deepEqual([first.data.caption.length, second.data.text.length, second.data.mentions.length], [65_536, 65_536, 300]);
+});
+
+test("an acknowledgement makes no event of a message from before the service listened, or that is too old to be recognised", async () => {
+  const { tell, ask, all } = page();
+  const own = (key, more) => message(key, { fromMe: true, local: true, recvFresh: undefined, ack: 2, ...more });
+  const floor = Date.now() - 60 * 24 * 3_600_000;
+  const seconds = (days) => Math.floor(Date.now() / 1000) - days * 24 * 3600;
+  await all({ walks: 1, since: floor, reach: floor, floor });
+  const asked = { floor, since: floor };
+  for (const [key, t] of [["3E61", seconds(61)], ["3E32", seconds(32)], ["3E01", seconds(1)]]) tell("change:ack", own(key, { t }));
+  // Its own clock is wrong by a year, and it has sent this one itself.
+  const sent = own("3E00", { t: seconds(365), ack: 0 });
+  tell("add", sent);
+  sent.ack = 1;
+  tell("change:ack", sent);
+  const { events } = ask(asked);
+  assert.deepEqual(keys(events.filter(({ kind }) => kind === "message.own")), ["3E01", "3E00"]);
+  assert.deepEqual(keys(events.filter(({ kind }) => kind === "message.ack")), ["3E61", "3E32", "3E01", "3E00"]);
+});
+
+test("a clock that is wrong does not say how far the page has heard", async () => {
+  const { stored, ask, confirm, pass } = page();
+  const ahead = Date.now() + 4 * 24 * 3_600_000;
+  stored.push(row(message("3E00", { fromMe: true, t: ahead / 1000 })));
+  let batch = ask({ walks: 1, since: ahead - 600_000, reach: ahead - 24 * 3_600_000 });
+  await new Promise((done) => setTimeout(done, 10));
+  pass(2000);
+  const untils = [];
+  for (let empty = 0; empty < 3; empty = batch.events.length > 0 ? 0 : empty + 1) {
+    untils.push(...batch.events.filter(({ kind }) => kind === "until"));
+    batch = confirm(batch);
+    await new Promise((done) => setTimeout(done, 1));
+  }
+  assert.deepEqual(untils, []);
+  assert.equal(batch.is_walking, false);
+});
+
+test("a page that cannot search its store hears on after more came than it can keep", async () => {
+  const { tell, confirm } = page({ searches: false });
+  let nth = 0;
+  const flood = (count) => { for (let end = nth + count; nth < end; nth += 1) tell("add", message(`3A${nth}`, { t: 1_700_000_000 + nth })); };
+  flood(2500);
+  let batch = { document: null, upto: 0 };
+  const fetch = () => {
+    const events = [];
+    do {
+      batch = confirm(batch);
+      events.push(...batch.events);
+    } while (batch.events.length > 0);
+    return events;
+  };
+  assert.equal(fetch().length, 2000);
+  assert.match(confirm(batch).trouble, /more came at once/);
+  flood(10);
+  assert.equal(fetch().length, 10, "what comes later is heard");
+});
+
+test("an edit by a clock that goes slow is found when a page begins", async () => {
+  const { stored, all } = page();
+  const t = Math.floor(Date.now() / 1000) - 3600;
+  const key = { id: "3E0F", toString: () => "3E0F" };
+  stored.push(row(message("3A01", { t, latestEditMsgKey: key, latestEditSenderTimestampMs: (t - 1200) * 1000 })));
+  const since = (t + 600) * 1000;
+  const events = await all({ walks: 1, since, reach: since - 24 * 3_600_000 });
+  assert.deepEqual(events.map(({ kind }) => kind), ["message.edited"], "the message itself was heard before");
 });

@@ -41,6 +41,13 @@ test("a failure keeps the system's own word apart, and one that is new stays Eng
   assert.deepEqual(failure("Central Hub: it cannot be reached: Connection refused (os error 111)"), refused);
   assert.deepEqual(failure("Central Hub answered 422 to incoming-message (BAD_TEXT)"), { text: "It answered 422.", cause: "BAD_TEXT" });
   assert.deepEqual(failure("it answered 302, a redirect, which is not followed: give the address that it leads to").text, "It answered 302 and names another address. Give that address: the service does not follow it.");
+  const too = "; and the hub's answering machine may not have seen it (test-message): ";
+  assert.ok(read("src/delivery/bridge/mod.rs").includes(`"{why}${too}{}"`));
+  assert.deepEqual(failure(`Central Hub answered 400 to incoming-message (BAD_TEXT)${too}in doubt`), {
+    text: "It answered 400. Nor is it known whether its answering machine has seen it.",
+    cause: "BAD_TEXT",
+  });
+  assert.deepEqual(failure(`it was eaten${too}in doubt`), { text: `it was eaten${too}in doubt`, lang: "en" });
   assert.deepEqual(failure("it was eaten"), { text: "it was eaten", lang: "en" });
 });
 

@@ -12,18 +12,18 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
-    delivery::client::{Answer, HttpClient, Unreached},
+    delivery::client::{Answer, HttpClient, Patience, REST_TIMEOUT, Unreached},
     masked::Credential,
 };
 
 /// How long a call may take, as the service had it that the hub knows.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// A hub that has taken something so short a time ago is there.
+const STILL_THERE: Duration = Duration::from_secs(10);
 
 /// A token is good for longer; that of the service before was renewed after this.
 const TOKEN_LIFE: Duration = Duration::from_secs(20 * 60);
@@ -54,6 +54,8 @@ pub(super) enum Call {
         why: String,
         retry_after: Option<Duration>,
     },
+    /// It is there, and does not have this one, which something has kept from it, or for which it has no route.
+    Declined { why: String },
     /// It will not have this one, however often it is made.
     Refused { why: String },
     /// It may have it: it was asked, and has said nothing that could be relied on.
@@ -66,6 +68,8 @@ pub(super) struct Hub {
     access: HubAccess,
     client: HttpClient,
     token: Mutex<Token>,
+    /// When it has last taken a login or a call.
+    good_at: parking_lot::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +96,7 @@ impl Hub {
             // written to it, and then it would not be known whether the hub has that call.
             client: HttpClient::without_reuse(true),
             token: Mutex::default(),
+            good_at: parking_lot::Mutex::default(),
         }
     }
 
@@ -129,8 +134,13 @@ impl Hub {
                 continue;
             }
             let call = judge(name, answered);
-            if matches!(call, Call::Unknown { .. } | Call::NotReached { .. }) {
-                self.token.lock().await.is_hub_suspect = true;
+            match call {
+                Call::Taken => self.note_good(),
+                Call::Unknown { .. } | Call::NotReached { .. } => {
+                    self.token.lock().await.is_hub_suspect = true;
+                }
+                Call::Declined { .. } => return self.checked(call).await,
+                Call::Refused { .. } => {}
             }
             return call;
         }
@@ -143,6 +153,30 @@ impl Hub {
             why: format!("Central Hub answered 401 to {name} right after a login{hint}"),
             retry_after: None,
         }
+    }
+
+    /// What it means that a call was declined: of a hub that is not there it says nothing, as while that is put in place and its
+    /// server answers for it.
+    async fn checked(&self, declined: Call) -> Call {
+        let good_at = *self.good_at.lock();
+        if good_at.is_some_and(|at| at.elapsed() < STILL_THERE) {
+            return declined;
+        }
+        self.token.lock().await.is_hub_suspect = true;
+        match self.is_there().await {
+            Ok(()) => declined,
+            Err(not_reached) => not_reached,
+        }
+    }
+
+    /// As after a while in which it was not asked.
+    #[cfg(test)]
+    pub(super) fn forget_that_it_is_there(&self) {
+        *self.good_at.lock() = None;
+    }
+
+    fn note_good(&self) {
+        *self.good_at.lock() = Some(Instant::now());
     }
 
     /// The token, from a login if there is none or it is old.
@@ -158,12 +192,15 @@ impl Hub {
             password: &self.access.pass,
         };
         let body = serde_json::to_vec(&login).unwrap_or_default();
-        let answered = self.send(LOGIN, HeaderMap::new(), body).await;
+        // The token stands behind the status.
+        let answered = self.send(LOGIN, HeaderMap::new(), body, CALL_TIMEOUT);
+        let answered = answered.await;
         let text = of_login(answered)
             .map_err(|(why, retry_after)| Call::NotReached { why, retry_after })?;
         token.present = Some((text.clone(), Instant::now()));
         token.number += 1;
         token.is_hub_suspect = false;
+        self.note_good();
         Ok(text)
     }
 
@@ -182,7 +219,7 @@ impl Hub {
             let name = http::HeaderName::from_static("x-internal-token");
             headers.extend(secret(internal).map(|it| (name, it)));
         }
-        self.send(path, headers, body).await
+        self.send(path, headers, body, REST_TIMEOUT).await
     }
 
     async fn send(
@@ -190,6 +227,7 @@ impl Hub {
         path: &str,
         mut headers: HeaderMap,
         body: Vec<u8>,
+        rest: Duration,
     ) -> Result<Answer, Unreached> {
         headers.insert(
             header::CONTENT_TYPE,
@@ -198,8 +236,11 @@ impl Hub {
         let uri: Uri = format!("{}{path}", self.access.base)
             .parse()
             .map_err(|_| Unreached::Unconnected("CENTRAL_HUB_BASE_URL is no address".to_owned()))?;
-        let asked = timeout(CALL_TIMEOUT, self.client.post(&uri, headers, body));
-        asked.await.unwrap_or(Err(Unreached::TooSlow))
+        let patience = Patience {
+            status: CALL_TIMEOUT,
+            rest,
+        };
+        self.client.post(&uri, headers, body, patience).await
     }
 }
 
@@ -267,12 +308,9 @@ fn judge(name: &str, answered: Result<Answer, Unreached>) -> Call {
             why,
             retry_after: answer.retry_after,
         },
-        // As while the hub is put in place: its server is there, and its routes are not yet.
+        // As from what stands before the hub and looks into texts, or from an older hub that has no such route.
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => {
-            Call::NotReached {
-                why,
-                retry_after: None,
-            }
+            Call::Declined { why }
         }
         status if status.is_client_error() => Call::Refused { why },
         status if status.is_redirection() => Call::NotReached {

@@ -205,8 +205,9 @@ impl Bridge {
         after: i64,
         limit: usize,
     ) -> Result<Vec<OpenDelivery>, ReadError> {
-        let ledger = &self.0.ledger;
-        ledger.deliveries(ID, state, after, limit).await
+        let filter = self.0.running.state.borrow().receiver.filter();
+        let asked = self.0.ledger.deliveries(ID, &filter, state, after, limit);
+        asked.await
     }
 
     /// Lets dead letters be tried again: those of these events, else all. A `test-message` that was in doubt is made again then.
@@ -235,7 +236,10 @@ impl Bridge {
 pub async fn try_login(access: HubAccess) -> Result<(), String> {
     let tried = Hub::new(access).is_there().await;
     tried.map_err(|call| match call {
-        Call::NotReached { why, .. } | Call::Refused { why } | Call::Unknown { why } => why,
+        Call::NotReached { why, .. }
+        | Call::Declined { why }
+        | Call::Refused { why }
+        | Call::Unknown { why } => why,
         Call::Taken => String::new(),
     })
 }
@@ -310,21 +314,25 @@ impl ToHub {
         let look = || Report::of(event, self.clients, &self.numbers.lock());
         self.numbers.lock().hear(event);
         let reading = look();
+        let is_found = || look() != Reading::NoNumber(Whose::Contact);
         if reading != Reading::NoNumber(Whose::Contact) {
             return reading;
         }
-        if let Err(why) = self.read_numbers().await {
+        if let Err(why) = self.read_numbers(is_found).await {
             tracing::debug!(error = %why, "the numbers that became known could not be read: {why}");
         }
         look()
     }
 
-    /// Reads what the log says of numbers since it was last read for that.
-    async fn read_numbers(&self) -> Result<(), ReadError> {
+    /// Reads what the log says of numbers since it was last read for that, until one is found.
+    async fn read_numbers(&self, is_found: impl Fn() -> bool) -> Result<(), ReadError> {
         /// Of one question.
         const AT_ONCE: usize = 500;
+        let (mut after, resets) = {
+            let numbers = self.numbers.lock();
+            (numbers.read_up_to, numbers.resets)
+        };
         loop {
-            let after = self.numbers.lock().read_up_to;
             let query = EventQuery {
                 after,
                 sessions: None,
@@ -339,12 +347,18 @@ impl ToHub {
                 Page::Events { events, next } => (events, next),
                 Page::Expired { oldest } => (Vec::new(), oldest),
             };
-            let mut numbers = self.numbers.lock();
-            for event in &events {
-                numbers.hear(event);
+            {
+                let mut numbers = self.numbers.lock();
+                for event in &events {
+                    numbers.hear(event);
+                }
+                // What was read before a reset is not known any more, and is read again for the next one that is missing.
+                if numbers.resets == resets {
+                    numbers.read_up_to = Some(next);
+                }
             }
             // A page may be short although there is more behind it.
-            if numbers.read_up_to.replace(next) == Some(next) {
+            if after.replace(next) == Some(next) || is_found() {
                 return Ok(());
             }
         }
@@ -370,38 +384,45 @@ impl ToHub {
             None
         };
         let (name, body) = report.record();
-        match (self.hub.call(name, &body, true).await, doubt) {
-            (Call::Taken, None) => {
+        // Whatever becomes of it may be the last that a person sees of this message.
+        let both = |why: String| match &doubt {
+            None => why,
+            Some(doubt) => format!(
+                "{why}; and the hub's answering machine may not have seen it (test-message): {}",
+                doubt.why
+            ),
+        };
+        match self.hub.call(name, &body, true).await {
+            Call::Taken => {
                 *self.pause.lock() = Pause::default();
-                Given::Taken
-            }
-            (Call::Taken, Some(doubt)) => {
-                *self.pause.lock() = Pause::default();
-                Given::Refused {
-                    why: format!(
-                        "it is in the hub's conversation, but the hub's answering machine may not have seen it (test-message): {doubt}; \
-                         a redrive makes that call again"
-                    ),
+                let Some(doubt) = doubt else {
+                    return Given::Taken;
+                };
+                let why = format!(
+                    "it is in the hub's conversation, but the hub's answering machine may not have seen it (test-message): {}; \
+                     a redrive makes that call again",
+                    doubt.why
+                );
+                if doubt.is_made_later {
+                    failed(why)
+                } else {
+                    Given::Refused { why }
                 }
             }
-            (Call::NotReached { why, retry_after }, _) => self.not_reached(why, retry_after),
-            (Call::Refused { why }, _) => Given::Refused { why },
-            (Call::Unknown { why }, _) => Given::Failed {
-                why,
-                retry_after: None,
-                is_busy: false,
-            },
+            Call::NotReached { why, retry_after } => self.not_reached(both(why), retry_after),
+            Call::Refused { why } => Given::Refused { why: both(why) },
+            Call::Declined { why } | Call::Unknown { why } => failed(both(why)),
         }
     }
 
     /// Makes `test-message`, unless it may have been made. Answers why it is in doubt, if it is; or what becomes of the delivery
     /// when it certainly was not made.
-    async fn test(&self, report: &Report, delivery: &Delivery) -> Result<Option<String>, Given> {
+    async fn test(&self, report: &Report, delivery: &Delivery) -> Result<Option<Doubt>, Given> {
         let seq = delivery.event.seq;
         let is_asked_again = delivery.step & REDRIVEN != 0;
         if delivery.step & TEST_BEGUN != 0 && !is_asked_again {
             let why = "the service ended, or got no clear answer, while it was made";
-            return Ok(Some(in_doubt(why)));
+            return Ok(Some(Doubt::of(why)));
         }
         if let Err(Call::NotReached { why, retry_after }) = self.hub.is_there().await {
             return Err(self.not_reached(why, retry_after));
@@ -414,15 +435,28 @@ impl ToHub {
                 is_receivers: true,
             });
         }
+        let not_made = if is_asked_again { REDRIVEN } else { 0 };
         let (given, step) = match self.hub.call("test-message", &report.test(), false).await {
             Call::Taken => (Ok(None), TEST_DONE),
-            Call::Unknown { why } => return Ok(Some(in_doubt(&why))),
+            Call::Unknown { why } => return Ok(Some(Doubt::of(&why))),
             Call::NotReached { why, retry_after } => {
-                let step = if is_asked_again { REDRIVEN } else { 0 };
-                (Err(self.not_reached(why, retry_after)), step)
+                (Err(self.not_reached(why, retry_after)), not_made)
             }
             // It belongs into the hub's conversation all the same.
-            Call::Refused { why } => (Ok(Some(format!("it was refused: {why}"))), 0),
+            Call::Declined { why } => {
+                let doubt = Doubt {
+                    why: format!("it was not made: {why}"),
+                    is_made_later: true,
+                };
+                (Ok(Some(doubt)), not_made)
+            }
+            Call::Refused { why } => {
+                let doubt = Doubt {
+                    why: format!("it was refused: {why}"),
+                    is_made_later: false,
+                };
+                (Ok(Some(doubt)), 0)
+            }
         };
         if let Err(why) = self.ledger.note_step(ID, seq, step).await {
             // Then it stands there as one that may have been made, and is not repeated.
@@ -461,14 +495,37 @@ fn without_number(whose: Whose, delivery: &Delivery) -> Given {
     }
     Given::Refused {
         why: format!(
-            "{whose}, and has been waited for for {} min",
+            "{whose}, and the service has waited for it for {} min",
             NUMBER_PATIENCE.as_secs() / 60
         ),
     }
 }
 
-fn in_doubt(why: &str) -> String {
-    format!("in doubt, and not repeated, since {why}")
+/// The next attempt makes the calls again that are due.
+const fn failed(why: String) -> Given {
+    Given::Failed {
+        why,
+        retry_after: None,
+        is_busy: false,
+    }
+}
+
+/// Why the hub's answering machine may not have seen a message.
+#[derive(Debug)]
+struct Doubt {
+    why: String,
+    /// The call was certainly not made, and the next attempt makes it.
+    is_made_later: bool,
+}
+
+impl Doubt {
+    /// That of a call that may have been made.
+    fn of(why: &str) -> Self {
+        Self {
+            why: format!("in doubt, and not repeated, since {why}"),
+            is_made_later: false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many are remembered. An entry takes some 200 bytes; when there are more, all go, and the log is read again.
-const MOST: usize = 50_000;
+pub(super) const MOST: usize = 50_000;
 
 /// What belongs to a LID's address, and to that of a number.
 const OF_LID: &str = "@lid";
@@ -25,6 +25,8 @@ pub(super) struct Numbers {
     known: HashMap<(String, WaId), Number>,
     /// Up to where the log was read for them.
     pub(super) read_up_to: Option<i64>,
+    /// How often all of them went.
+    pub(super) resets: u64,
 }
 
 impl Numbers {
@@ -67,7 +69,10 @@ impl Numbers {
 
     pub(super) fn learn(&mut self, session: &str, lid: &str, phone: &str) {
         if MOST <= self.known.len() {
-            *self = Self::default();
+            *self = Self {
+                resets: self.resets + 1,
+                ..Self::default()
+            };
         }
         let key = (session.to_owned(), WaId::from(lid));
         self.known.extend(number(phone).map(|phone| (key, phone)));

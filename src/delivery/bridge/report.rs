@@ -97,8 +97,8 @@ impl Report {
     pub(super) fn of(event: &Event, clients: Clients, numbers: &Numbers) -> Reading {
         let source = match (event.kind, event.source) {
             (EventKind::Message, _) => None,
-            // Who has sent it, the ledger knows. One of which it does not know it was not sent by this service.
-            (EventKind::OwnMessage, source) => Some(source.unwrap_or(Source::Phone)),
+            // Who has sent it, the ledger knows. One of which it does not know may have been sent by this service long ago.
+            (EventKind::OwnMessage, source) => Some(source.unwrap_or(Source::Api)),
             (
                 EventKind::Ack
                 | EventKind::Edited
@@ -121,10 +121,10 @@ impl Report {
         let Some(client) = clients.of(&event.session) else {
             return Reading::NoClient;
         };
-        let nobody = Person::default();
+        let unknown = Person::default();
         let other = match source {
             None => &heard.from,
-            Some(_) => heard.to.as_ref().unwrap_or(&nobody),
+            Some(_) => heard.to.as_ref().unwrap_or(&unknown),
         };
         let Some(contact) = numbers.of(&event.session, other, &heard.chat) else {
             return Reading::NoNumber(Whose::Contact);
@@ -298,8 +298,9 @@ pub(super) mod tests {
     fn what_is_written_by_hand_is_human_and_what_the_api_sent_is_not_even_tested() {
         for (source, is_for_answering) in [
             (Some(Source::Phone), true),
-            (None, true),
             (Some(Source::Api), false),
+            // The service does not know any more whether it has sent it.
+            (None, false),
         ] {
             let mut own = event(EventKind::OwnMessage, &message("hola", true));
             own.source = source;

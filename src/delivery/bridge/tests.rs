@@ -36,6 +36,8 @@ enum Fault {
     Hangs,
     /// Does not know the token.
     Unauthorized,
+    /// Takes the call, and does not end its answer.
+    Endless,
 }
 
 /// A hub that remembers the calls that it got.
@@ -100,6 +102,10 @@ async fn listener(
         Some((_, Fault::Status(status))) => StatusCode::from_u16(status).unwrap().into_response(),
         Some((_, Fault::Unauthorized)) => StatusCode::UNAUTHORIZED.into_response(),
         Some((_, Fault::Hangs)) => std::future::pending().await,
+        Some((_, Fault::Endless)) => {
+            let nothing = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+            axum::body::Body::from_stream(nothing).into_response()
+        }
     }
 }
 
@@ -254,6 +260,14 @@ fn assert_dead(given: &Given, says: &str) {
 }
 
 #[track_caller]
+fn assert_failed(given: &Given, says: &str) {
+    let Given::Failed { why, .. } = given else {
+        panic!("{given:?}");
+    };
+    assert!(why.contains(says), "{why}");
+}
+
+#[track_caller]
 fn assert_waits(given: &Given, says: &str) {
     let Given::Waits { why, .. } = given else {
         panic!("{given:?}");
@@ -304,6 +318,15 @@ async fn a_test_message_without_a_clear_answer_is_not_repeated_and_its_text_is_r
 }
 
 #[tokio::test]
+async fn a_call_that_is_taken_with_an_answer_that_does_not_end_is_taken() {
+    let stage = Stage::with_text().await;
+    stage.hub.will(TEST, Fault::Endless);
+    stage.hub.will(IN, Fault::Endless);
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.calls(), [TEST, IN]);
+}
+
+#[tokio::test]
 async fn a_service_that_ends_in_the_midst_of_a_test_message_does_not_make_it_again() {
     let stage = Stage::with_text().await;
     stage.hub.will(TEST, Fault::Hangs);
@@ -334,7 +357,7 @@ async fn a_hub_that_is_not_there_or_takes_nothing_is_waited_for_and_the_test_mes
     assert_eq!(nowhere.delivery().await.step, 0);
 
     let stage = Stage::with_text().await;
-    for status in [503, 429, 404] {
+    for status in [503, 429] {
         stage.hub.will(TEST, Fault::Status(status));
         assert_waits(&stage.gives().await, &status.to_string());
         assert_eq!(stage.delivery().await.step, 0, "{status}");
@@ -342,6 +365,44 @@ async fn a_hub_that_is_not_there_or_takes_nothing_is_waited_for_and_the_test_mes
     stage.hub.forget_calls();
     assert_eq!(stage.gives().await, Given::Taken);
     assert_eq!(stage.hub.calls(), [TEST, IN]);
+}
+
+#[tokio::test]
+async fn a_text_that_a_hub_declines_which_is_there_is_tried_again_as_one_that_fails() {
+    for status in [403, 404, 405] {
+        let stage = Stage::with_text().await;
+        stage.hub.will(IN, Fault::Status(status));
+        let given = stage.gives().await;
+        assert_failed(&given, &format!("{status} to incoming-message"));
+        assert_eq!(stage.gives().await, Given::Taken);
+        assert_eq!(stage.hub.calls(), [TEST, IN, IN], "{status}");
+    }
+    // It has the text meanwhile, and the test is made when it takes that.
+    let stage = Stage::with_text().await;
+    for _ in 0..2 {
+        stage.hub.will(TEST, Fault::Status(404));
+    }
+    for _ in 0..2 {
+        let given = stage.gives().await;
+        assert_failed(&given, "it was not made: Central Hub answered 404");
+    }
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.calls(), [TEST, IN, TEST, IN, TEST, IN]);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_for_a_hub_that_is_not_there_yet_is_waited_for() {
+    let stage = Stage::with_text().await;
+    stage.hub.will(TEST, Fault::Status(404));
+    // It was there, and gave a token.
+    stage.receiver.hub.is_there().await.unwrap();
+    stage.receiver.hub.forget_that_it_is_there();
+    stage.hub.seen.lock().refuses_logins = true;
+    assert_waits(&stage.gives().await, "CENTRAL_HUB_PASS");
+    assert_eq!(stage.delivery().await.step, 0);
+    stage.hub.seen.lock().refuses_logins = false;
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.calls(), [TEST, TEST, IN]);
 }
 
 #[tokio::test]
@@ -399,6 +460,23 @@ async fn what_the_hub_refuses_is_a_dead_letter_and_what_it_fails_at_is_tried_aga
 }
 
 #[tokio::test]
+async fn a_failure_says_that_test_message_is_in_doubt_whatever_became_of_the_record() {
+    let doubt = "(test-message): in doubt, and not repeated";
+    let stage = Stage::with_text().await;
+    stage.hub.will(TEST, Fault::Status(500));
+    stage.hub.will(IN, Fault::Status(500));
+    assert_failed(&stage.gives().await, doubt);
+    stage.hub.will(IN, Fault::Status(503));
+    assert_waits(&stage.gives().await, doubt);
+    stage.hub.will(IN, Fault::Status(404));
+    assert_failed(&stage.gives().await, doubt);
+    stage.hub.will(IN, Fault::Status(400));
+    let given = stage.gives().await;
+    assert_dead(&given, doubt);
+    assert_dead(&given, "400 to incoming-message");
+}
+
+#[tokio::test]
 async fn what_this_service_sent_is_recorded_and_never_called_human() {
     let stage = Stage::new().await;
     stage
@@ -437,6 +515,30 @@ async fn a_lid_waits_until_its_number_is_known_and_is_a_dead_letter_after_a_time
 
     let resolved = json!({ "from": { "phone": CONTACT, "lid": LID, "name": null }, "chat": LID });
     stage.hears(EventKind::Resolved, "b", &resolved).await;
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.seen.lock().calls[0].1["telefono"], CONTACT);
+}
+
+#[tokio::test]
+async fn a_number_that_was_read_before_all_were_forgotten_is_read_again() {
+    let stage = Stage::new().await;
+    let resolved = |lid: &str, phone: &str| json!({ "from": { "phone": phone, "lid": lid, "name": null }, "chat": lid });
+    stage
+        .hears(EventKind::Resolved, "a", &resolved(LID, CONTACT))
+        .await;
+    let other = resolved("5@lid", "5491158254299");
+    stage.hears(EventKind::Resolved, "b", &other).await;
+    let mut data = message("hola", false);
+    data["from"] = json!({ "phone": null, "lid": LID, "name": null });
+    data["chat"] = json!(LID);
+    stage.hears(EventKind::Message, "c", &data).await;
+    // One more fits in: the next one, in the midst of the reading, makes all of them go.
+    for person in 1..numbers::MOST {
+        let lid = format!("{person}00@lid");
+        stage.receiver.numbers.lock().learn("51", &lid, "549110");
+    }
+    assert_waits(&stage.gives().await, "has a LID only");
+    assert_eq!(stage.receiver.numbers.lock().resets, 1);
     assert_eq!(stage.gives().await, Given::Taken);
     assert_eq!(stage.hub.seen.lock().calls[0].1["telefono"], CONTACT);
 }

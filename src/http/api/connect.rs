@@ -20,7 +20,7 @@ use crate::{
             target::Target,
         },
     },
-    session::{ConnectError, DisconnectOutcome, PhoneToLink, WaitFor},
+    session::{ClienteId, ConnectError, ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor},
 };
 
 /// Which session to start, and how long to wait for it.
@@ -93,12 +93,23 @@ pub(in crate::http) async fn connect(
 ) -> Result<Json<Connected>, ApiError> {
     let (wait, _permit) = permitted(wait, &app.ready_waits, app.config.connect_wait);
     let number = phone.as_ref().map(|phone| phone.number.clone());
-    let outcome = match phone {
-        Some(phone) => app.registry.connect_by_phone(&target.id, phone, wait).await,
-        None => app.registry.find_or_create(&target.id)?.connect(wait).await,
-    };
-    let outcome = outcome.map_err(|why| without_foreign_names(why, &caller))?;
+    let outcome = started(&app, &caller, &target.id, phone, wait).await?;
     Ok(Json(Connected::of(target, number.as_ref(), &outcome)))
+}
+
+/// Starts the session unless it runs, and waits as far as `wait` says.
+pub(super) async fn started(
+    app: &AppState,
+    caller: &Caller,
+    id: &ClienteId,
+    phone: Option<PhoneToLink>,
+    wait: WaitFor,
+) -> Result<ConnectOutcome, ApiError> {
+    let outcome = match phone {
+        Some(phone) => app.registry.connect_by_phone(id, phone, wait).await,
+        None => app.registry.find_or_create(id)?.connect(wait).await,
+    };
+    Ok(outcome.map_err(|why| without_foreign_names(why, caller))?)
 }
 
 /// An error as this caller may read it: it names no session that its key does not reach.

@@ -47,7 +47,7 @@ const STREAM_PAGE: usize = 20;
 /// looks at these again, and must not find them forgotten.
 const UNTOLD: i64 = 100;
 
-/// What `types` means by all messages, whoever wrote them.
+/// What `types` means by all messages, of others and of the account.
 const ANY_MESSAGE: &str = "message.any";
 
 /// What `types` of a stream means by what the sessions are doing, which is not in the log.

@@ -22,4 +22,5 @@ pub(super) mod qr;
 pub(super) mod send;
 mod send_content;
 pub(super) mod status;
+pub(super) mod waha;
 pub(super) mod webhooks;

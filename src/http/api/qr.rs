@@ -125,7 +125,7 @@ fn in_words(target: Target, snapshot: &Snapshot, lives: CodeLives) -> Result<Qr,
     })
 }
 
-fn pending(snapshot: &Snapshot) -> Option<(&QrCode, u32)> {
+pub(super) fn pending(snapshot: &Snapshot) -> Option<(&QrCode, u32)> {
     if let SessionState::QrRequired {
         code: Some(code),
         attempts,
@@ -138,7 +138,7 @@ fn pending(snapshot: &Snapshot) -> Option<(&QrCode, u32)> {
     }
 }
 
-fn no_code(snapshot: &Snapshot) -> ApiError {
+pub(super) fn no_code(snapshot: &Snapshot) -> ApiError {
     ApiError::NoQr {
         state: snapshot.state.name(),
         reason: why_none(snapshot),

@@ -25,7 +25,8 @@ use crate::{
         },
     },
     session::{
-        Addressee, IdempotencyKey, InvalidIdempotencyKey, OutgoingMessage, SendError, SessionHandle,
+        Addressee, IdempotencyKey, InvalidIdempotencyKey, OutgoingMessage, SendError, Sent,
+        SessionHandle,
     },
 };
 
@@ -61,7 +62,7 @@ impl FromBody for ParsedSend {
     }
 
     fn from_body(
-        mut fields: SendBody,
+        fields: SendBody,
         body: &Object,
         parts: &Parts,
         app: &AppState,
@@ -71,6 +72,25 @@ impl FromBody for ParsedSend {
         // First of the fields: what is no yes and no no must not send.
         let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
         let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
+        Self::checked(target, is_dry_run, fields, parts)
+    }
+}
+
+impl ParsedSend {
+    /// A send from a session that is named in another way.
+    pub(super) fn of(target: Target, fields: SendBody, parts: &Parts) -> Result<Self, ApiError> {
+        send_content::check_length(&fields.message)?;
+        let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
+        Self::checked(target, is_dry_run, fields, parts)
+    }
+
+    /// Checks the rest of the fields.
+    fn checked(
+        target: Target,
+        is_dry_run: bool,
+        mut fields: SendBody,
+        parts: &Parts,
+    ) -> Result<Self, ApiError> {
         let to = mem::take(&mut fields.to)
             .value()
             .filter(|to| !to.is_empty());
@@ -94,6 +114,16 @@ impl FromBody for ParsedSend {
             waits: !is_async,
             is_dry_run,
         })
+    }
+
+    /// The session that it is to be sent from.
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether nothing is to be sent.
+    pub(super) const fn is_dry_run(&self) -> bool {
+        self.is_dry_run
     }
 }
 
@@ -163,12 +193,7 @@ pub(in crate::http) async fn send(
     State(app): State<AppState>,
     Json(request): Json<ParsedSend>,
 ) -> Result<Response, ApiError> {
-    let session = app.registry.find(&request.target.id);
-    let session = session.ok_or_else(|| {
-        let last = app.registry.last_seen(&request.target.id);
-        last.as_ref()
-            .map_or_else(SendError::never_connected, SendError::of_forgotten)
-    })?;
+    let session = session_of(&app, &request.target)?;
     if request.is_dry_run {
         Ok(dry_run(&session, request).await?.into_response())
     } else {
@@ -176,11 +201,40 @@ pub(in crate::http) async fn send(
     }
 }
 
+/// The session that is to send, or why there is none.
+pub(super) fn session_of(app: &AppState, target: &Target) -> Result<SessionHandle, SendError> {
+    let session = app.registry.find(&target.id);
+    session.ok_or_else(|| {
+        let last = app.registry.last_seen(&target.id);
+        last.as_ref()
+            .map_or_else(SendError::never_connected, SendError::of_forgotten)
+    })
+}
+
 async fn really_send(
     app: &AppState,
     session: &SessionHandle,
     request: ParsedSend,
 ) -> Result<Response, ApiError> {
+    let echo = request.target.echo.clone();
+    let (sent, to) = accept(app, session, request).await?;
+    let is_repeated = sent.is_repeated;
+    let accepted = AcceptedSend::of(echo, to, sent);
+    let status = if accepted.is_with_the_server() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    let answer = (status, Json(accepted)).into_response();
+    Ok(marked_as_replayed(answer, is_repeated))
+}
+
+/// Has the session send it. Answers what became of it, and whom it is for.
+pub(super) async fn accept(
+    app: &AppState,
+    session: &SessionHandle,
+    request: ParsedSend,
+) -> Result<(Sent, String), ApiError> {
     let ParsedSend {
         target,
         mut message,
@@ -203,19 +257,16 @@ async fn really_send(
             waits,
         })
         .await?;
-    let is_repeated = sent.is_repeated;
-    let accepted = AcceptedSend::of(target.echo, to, sent);
-    let status = if accepted.is_with_the_server() {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
-    let mut response = (status, Json(accepted)).into_response();
+    Ok((sent, to))
+}
+
+/// The answer, which says so when it is about a request that was accepted before.
+pub(super) fn marked_as_replayed(mut answer: Response, is_repeated: bool) -> Response {
     if is_repeated {
         let yes = HeaderValue::from_static("true");
-        response.headers_mut().insert(REPLAYED, yes);
+        answer.headers_mut().insert(REPLAYED, yes);
     }
-    Ok(response)
+    answer
 }
 
 async fn dry_run(session: &SessionHandle, request: ParsedSend) -> Result<Json<DryRun>, ApiError> {

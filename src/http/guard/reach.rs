@@ -146,6 +146,15 @@ impl Target {
         Self::or_default(named, parts, app)
     }
 
+    /// For a route of another service, which names its session in a field of its own.
+    pub(in crate::http) fn named(
+        name: &str,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        Self::or_default(Some(one(name)?), parts, app)
+    }
+
     /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
     /// it, whatever its name in the request.
     fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {

@@ -99,6 +99,7 @@ export const CODES_IN_ENGLISH = {
   INVALID_AFTER: "The place in the list is not a whole number.",
   INVALID_LIMIT: "Ask for 1 to 1000 messages.",
   INVALID_WAIT: "wait must be ready or code; for events 0 to 60 seconds.",
+  INVALID_CONFIG: "A setting of the session cannot be taken: the message names it.",
   INVALID_WEBHOOK: "A field of the webhook is wrong: the message names it.",
   WEBHOOK_NOT_FOUND: "There is no such webhook.",
   WEBHOOK_OF_SETTINGS: "This webhook is set by WEBHOOK_URL: change it there.",

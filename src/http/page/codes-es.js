@@ -100,6 +100,7 @@ export const CODES_IN_SPANISH = {
   INVALID_AFTER: "El lugar en la lista no es un número entero.",
   INVALID_LIMIT: "Pide de 1 a 1000 mensajes.",
   INVALID_WAIT: "wait debe ser ready o code; para eventos, de 0 a 60 segundos.",
+  INVALID_CONFIG: "Un ajuste de la sesión no se puede aceptar: el mensaje lo nombra.",
   INVALID_WEBHOOK: "Un campo del webhook está mal: el mensaje lo nombra.",
   WEBHOOK_NOT_FOUND: "No hay tal webhook.",
   WEBHOOK_OF_SETTINGS: "Este webhook se configura con WEBHOOK_URL: cámbialo allí.",

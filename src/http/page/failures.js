@@ -31,8 +31,16 @@ const KNOWN = [
   [/^the ledger cannot be written: (?<cause>.+)$/, "disk"],
 ];
 
+// Two at once: the hub has not recorded a message, and another call about it is in doubt.
+const BOTH = /^(.+); and the hub's answering machine may not have seen it /;
+
 /** A failure in the words of the page, with its `cause` in those of the system; in the service's own, which are English, when it is new. */
 export function failure(sentence) {
+  const [, first] = BOTH.exec(sentence) ?? [];
+  if (first) {
+    const { text, ...rest } = failure(first);
+    return rest.lang ? { text: sentence, ...rest } : { text: `${text} ${t("failure.hubDoubtToo")}`, ...rest };
+  }
   const of = sentence.replace(/^Central Hub: /, "");
   for (const [pattern, name] of KNOWN) {
     const found = pattern.exec(of);

@@ -58,9 +58,14 @@ fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
     assert_eq!(
         of_senders,
         [
+            ("GET", "/api/contacts/check-exists"),
+            ("POST", "/api/sendText"),
+            ("POST", "/api/sendLocation"),
+            ("POST", "/api/sendPoll"),
+            ("POST", "/api/sendContactVcard"),
             ("POST", "/send"),
             ("POST", "/media"),
-            ("DELETE", "/messages/{id}")
+            ("DELETE", "/messages/{id}"),
         ]
     );
     assert_eq!(table.needed(&Method::PUT, "/send"), None);

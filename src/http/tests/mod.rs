@@ -18,6 +18,7 @@ mod openapi;
 mod origins;
 mod page;
 mod requests;
+mod waha;
 mod webhooks;
 
 use std::{ffi::OsString, num::NonZeroUsize, sync::Arc, time::Duration};

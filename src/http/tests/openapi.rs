@@ -13,6 +13,7 @@ use super::{
     Answer, Api, assert_refused,
     event_log::{event, write},
     keys::Keyed,
+    waha,
 };
 use crate::{
     http::{openapi, routes, wire::error::Code},
@@ -187,7 +188,9 @@ fn assert_fits(schema: &Value, closed: bool, body: &Value, shown: &str) {
 fn every_route_but_those_of_pages_is_in_the_document() {
     let told: BTreeSet<_> = operations().iter().map(Operation::name).collect();
     let rows = routes::all().table.0.into_iter();
+    // WAHA has a document of its own for its routes: `waha` tests that docs/waha.md lists them.
     let rows: BTreeSet<_> = rows
+        .filter(|row| !waha::is_its(&row.path))
         .map(|row| format!("{} {}", row.method, row.path))
         .collect();
     assert!(told.is_subset(&rows));

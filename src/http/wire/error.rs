@@ -190,6 +190,30 @@ causes! {
     MediaUnavailable(MediaError) = MediaUnavailable,
     #[error("quote must be the id of a message, as GET /events has it (data.id, or data.key)")]
     InvalidQuote = InvalidContent,
+    #[error("{0} is required: name the session that is meant; nothing was done")]
+    WahaSessionMissing(&'static str) = InvalidClienteId,
+    #[error("there is no such session: POST /api/sessions makes one")]
+    WahaSessionUnknown = SessionNotFound,
+    #[error("{0} must be a string that is not empty")]
+    WahaChatMissing(&'static str) = InvalidTo,
+    #[error("{field} is neither a phone number nor the address of a chat that can be written to: {why}")]
+    InvalidWahaChat {
+        field: &'static str,
+        why: InvalidRecipient,
+    } = InvalidTo,
+    #[error("text must be a non-empty string")]
+    WahaTextMissing = InvalidMessage,
+    #[error("phoneNumber must be a string, with the country code, such as \"5491158254201\"")]
+    WahaPhoneMissing = InvalidPhone,
+    #[error("phoneNumber is not a phone number: {0}")]
+    InvalidWahaPhone(InvalidRecipient) = InvalidPhone,
+    #[error("format must be image or raw")]
+    InvalidWahaFormat = InvalidFormat,
+    #[error("{field}: {why}; nothing was done")]
+    InvalidConfig {
+        field: &'static str,
+        why: String,
+    } = InvalidConfig,
     #[error("async must be true or false")]
     InvalidAsync = InvalidAsync,
     #[error("dry_run must be true or false; nothing was sent")]

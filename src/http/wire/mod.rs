@@ -11,3 +11,4 @@ pub(super) mod parameters;
 pub(super) mod requests;
 pub(super) mod spelling;
 pub(super) mod target;
+pub(super) mod waha;

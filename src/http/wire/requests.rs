@@ -11,7 +11,10 @@ use serde::{
 use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
-use super::contract::NamedClienteId;
+use super::{
+    contract::NamedClienteId,
+    waha::{WahaCodeBody, WahaSendBody, WahaSessionBody},
+};
 use crate::extras::{MediumKind, Place, Question};
 
 /// A field of a body.
@@ -111,6 +114,9 @@ pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
         fields_of::<PasskeyBody>(),
         fields_of::<WebhookBody>(),
         fields_of::<RedriveBody>(),
+        fields_of::<WahaSendBody>(),
+        fields_of::<WahaSessionBody>(),
+        fields_of::<WahaCodeBody>(),
     ];
     let mut fields = bodies.into_iter().flatten().copied();
     fields.find(|field| *field == name)

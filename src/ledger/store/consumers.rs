@@ -1,7 +1,8 @@
 //! Consumers of the log and their deliveries: the statements, and one function for each thing that the ledger does with them.
 //!
-//! Invariant: of each lane with something that waits, the first one has a turn, `next_at`. Not responsible for when a failed
-//! delivery is tried again.
+//! Invariant: of each lane with something that waits, the first one has a turn, `next_at`, and no other has, but for one that was
+//! under way when an earlier one was redriven. So those that are read for their turns are of as many lanes. Not responsible for
+//! when a failed delivery is tried again.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,10 @@ pub(in crate::ledger) mod statements {
         "UPDATE deliveries SET next_at = ?3
          WHERE consumer = ?1 AND state = 'waiting' AND next_at IS NULL
            AND seq = (SELECT seq FROM deliveries WHERE consumer = ?1 AND lane = ?2 AND state = 'waiting' ORDER BY seq LIMIT 1)";
+    pub(in crate::ledger) const TAKE_TURN: &str =
+        "UPDATE deliveries SET next_at = NULL
+         WHERE consumer = ?1 AND state = 'waiting' AND seq > ?3
+           AND seq = (SELECT seq FROM deliveries WHERE consumer = ?1 AND lane = ?2 AND state = 'waiting' ORDER BY seq LIMIT 1)";
     pub(in crate::ledger) const REMOVE: &str =
         "DELETE FROM deliveries WHERE consumer = ?1 AND state = 'waiting' AND seq = ?2";
     pub(in crate::ledger) const PUT_OFF: &str =
@@ -73,12 +78,12 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const LIST: &str =
         "SELECT deliveries.*, events.id AS event_id, events.session, events.kind, events.written_at
          FROM deliveries JOIN events USING (seq)
-         WHERE consumer = ?1 AND state = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+         WHERE consumer = ?1 AND state = ?2 AND seq > ?3 ORDER BY seq";
     pub(in crate::ledger) const OLDEST: &str =
         "SELECT written_at FROM deliveries JOIN events USING (seq)
          WHERE consumer = ?1 AND state = 'waiting' ORDER BY seq LIMIT 1";
     pub(in crate::ledger) const OF_EVENTS: &str =
-        "SELECT consumer, state, lane FROM deliveries WHERE seq <= ?1";
+        "SELECT consumer, state, lane, next_at FROM deliveries WHERE seq <= ?1";
     pub(in crate::ledger) const REMOVE_OF_EVENTS: &str = "DELETE FROM deliveries WHERE seq <= ?1";
     pub(in crate::ledger) const REMOVE_OF_CONSUMER: &str =
         "DELETE FROM deliveries WHERE consumer = ?1 AND (state, seq) IN
@@ -86,12 +91,13 @@ pub(in crate::ledger) mod statements {
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 19] = [
+    pub(in crate::ledger) const ALL: [&str; 20] = [
         LOOK,
         ADD,
         TURNS,
         NEXT_TURN,
         GIVE_TURN,
+        TAKE_TURN,
         REMOVE,
         PUT_OFF,
         GIVE_UP,
@@ -239,8 +245,7 @@ pub(in crate::ledger) fn take(
         cursor = row.get("seq")?;
         let session: String = row.get("session")?;
         let is_wanted = EventKind::named(&row.get::<_, String>("kind")?)
-            .is_some_and(|kind| filter.is_for_kind(kind))
-            && filter.is_for_session(&session);
+            .is_some_and(|kind| filter.is_for(&session, kind));
         if !is_wanted {
             continue;
         }
@@ -494,14 +499,27 @@ pub(in crate::ledger) fn redrive(
             }
         }
     }
-    let mut count = 0;
+    // The first one of each lane, also when they were asked for in another order.
+    let mut lanes = BTreeMap::<i64, i64>::new();
     for (seq, lane) in &dead {
+        let first = lanes.entry(*lane).or_insert(*seq);
+        *first = (*first).min(*seq);
+    }
+    // One of them comes before the one that has its lane's turn now.
+    for (lane, first) in &lanes {
+        file.prepare_cached(statements::TAKE_TURN)?
+            .execute([key, *lane, *first])?;
+    }
+    let mut count = 0;
+    for (seq, _) in &dead {
         count += file.prepare_cached(statements::REVIVE)?.execute(params![
             key,
             seq,
             now.as_millisecond(),
             REDRIVEN
         ])?;
+    }
+    for lane in lanes.keys() {
         give_turn(file, key, *lane, now)?;
     }
     file.prepare_cached(
@@ -514,10 +532,11 @@ pub(in crate::ledger) fn redrive(
     })
 }
 
-/// Deliveries that are not done with, in the order of their events.
+/// Deliveries that are not done with and fit this filter, in the order of their events.
 pub(in crate::ledger) fn list(
     file: &File,
     id: &str,
+    filter: &Filter,
     state: DeliveryState,
     after: i64,
     limit: usize,
@@ -526,20 +545,28 @@ pub(in crate::ledger) fn list(
         return Ok(Vec::new());
     };
     let mut statement = file.prepare_cached(statements::LIST)?;
-    let found = statement.query_map(params![key, state.as_str(), after, whole(limit)], |row| {
-        Ok(OpenDelivery {
+    let mut rows = statement.query(params![key, state.as_str(), after])?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let (session, kind): (String, String) = (row.get("session")?, row.get("kind")?);
+        if EventKind::named(&kind).is_none_or(|kind| !filter.is_for(&session, kind)) {
+            continue;
+        }
+        found.push(OpenDelivery {
             seq: row.get("seq")?,
             event_id: row.get("event_id")?,
-            session: row.get("session")?,
-            kind: row.get("kind")?,
+            session,
+            kind,
             written_at: at(row, "written_at")?.unwrap_or_default(),
             state,
             attempts: row.get("attempts")?,
             next_at: at(row, "next_at")?,
             failure: failure(row)?,
-        })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+        });
+    }
+    Ok(found)
 }
 
 /// What became of the events that a consumer wants.
@@ -556,7 +583,7 @@ pub(in crate::ledger) fn forget(
 ) -> Result<BTreeMap<String, u64>, StoreError> {
     let mut missed = BTreeMap::<i64, i64>::new();
     let mut dead = BTreeMap::<i64, i64>::new();
-    let mut lanes = Vec::new();
+    let mut lanes = BTreeMap::<_, Option<i64>>::new();
     let mut statement = file.prepare_cached(statements::OF_EVENTS)?;
     let mut rows = statement.query([up_to])?;
     while let Some(row) = rows.next()? {
@@ -565,7 +592,8 @@ pub(in crate::ledger) fn forget(
             *dead.entry(key).or_default() += 1;
         } else {
             *missed.entry(key).or_default() += 1;
-            lanes.push((key, row.get("lane")?));
+            let turn = lanes.entry((key, row.get("lane")?)).or_default();
+            *turn = row.get::<_, Option<i64>>("next_at")?.or(*turn);
         }
     }
     drop(rows);
@@ -574,8 +602,10 @@ pub(in crate::ledger) fn forget(
     }
     file.prepare_cached(statements::REMOVE_OF_EVENTS)?
         .execute([up_to])?;
-    for (key, lane) in lanes {
-        give_turn(file, key, lane, now)?;
+    for ((key, lane), turn) in lanes {
+        // A turn is a time of the consumer's clock, which this one may be ahead of.
+        let turn = turn.and_then(|turn| Timestamp::from_millisecond(turn).ok());
+        give_turn(file, key, lane, turn.map_or(now, |turn| turn.min(now)))?;
     }
     for (key, count) in dead {
         file.prepare_cached("UPDATE consumers SET dead = dead - ?2 WHERE key = ?1")?

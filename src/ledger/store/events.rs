@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{File, StoreError, consumers};
 use crate::{
-    heard::{HeardMessage, Numberless},
+    heard::{HeardMessage, Numberless, Quoted},
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
     masked::{Number, Text, WaId},
 };
@@ -18,6 +18,9 @@ use crate::{
 /// Events that one question looks at, however few of them its reader is interested in. They take some ten milliseconds; the
 /// reader goes on from the cursor that it gets.
 const LOOKED_AT_ONCE: usize = 10_000;
+
+/// Text that one question answers with: many events of the largest texts would be in memory several times over while they are sent.
+const READ_BYTES: usize = 8_000_000;
 
 /// Events that are forgotten in one transaction. It takes some tenths of a second, and a send that comes meanwhile waits for it.
 const FORGOTTEN_AT_ONCE: i64 = 2000;
@@ -31,8 +34,7 @@ const MOST_NUMBERLESS: i64 = 2000;
 /// Statements that run often, or over many rows. None may scan the whole table: a test has `SQLite` explain each.
 pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const AFTER: &str = "SELECT * FROM events WHERE seq > ?1 ORDER BY seq";
-    pub(in crate::ledger) const AGES: &str =
-        "SELECT seq, written_at FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    pub(in crate::ledger) const AGES: &str = "SELECT seq, written_at FROM events WHERE seq > ?1 AND written_at <= ?3 ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const APPEND: &str =
         "INSERT INTO events (id, session, kind, once, chat, account, account_lid, happened_at, written_at, is_late, source, data)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (session, once) DO NOTHING";
@@ -58,14 +60,17 @@ pub(in crate::ledger) mod statements {
          ORDER BY seq DESC LIMIT ?3"#;
     pub(in crate::ledger) const IS_WRITTEN: &str =
         "SELECT 1 FROM events WHERE session = ?1 AND once = ?2";
+    pub(in crate::ledger) const SOURCE: &str =
+        "SELECT source FROM events WHERE session = ?1 AND once = ?2";
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 9] = [
+    pub(in crate::ledger) const ALL: [&str; 10] = [
         AFTER,
         AGES,
         NUMBERLESS,
         IS_WRITTEN,
+        SOURCE,
         IS_SEND,
         FORGET_DATA,
         FORGET_DATA_NOT_OWED,
@@ -74,34 +79,49 @@ pub(in crate::ledger) mod statements {
     ];
 }
 
+/// What of the ledger's settings and time the writing of an event depends on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct Terms {
+    /// Whether the texts of this service's own sends may be on disk.
+    pub(in crate::ledger) keeps_texts: bool,
+    /// Sends that were accepted earlier may be forgotten.
+    pub(in crate::ledger) sends_since: Timestamp,
+    pub(in crate::ledger) now: Timestamp,
+}
+
 /// Writes an event down at the end of the log. Answers its place, or `None` when it was written down before.
 pub(in crate::ledger) fn append(
     file: &File,
     new: &NewEvent,
-    keeps_texts: bool,
-    now: Timestamp,
+    terms: Terms,
 ) -> Result<Option<i64>, StoreError> {
-    let source = new
-        .own_key
-        .as_deref()
-        .map(|key| source_of(file, key, &new.session))
-        .transpose()?;
-    let is_own_text = new.kind == EventKind::OwnMessage && source == Some(Source::Api);
-    let data = if is_own_text && !keeps_texts {
-        &without_words(&new.data)
+    let once = hash(&new.once);
+    // An insertion that meets a row uses a place up all the same, and a page says much of what it has said before once more.
+    let is_written = file
+        .prepare_cached(statements::IS_WRITTEN)?
+        .exists(params![new.session, once])?;
+    if is_written {
+        return Ok(None);
+    }
+    let source = source_of(file, new, terms.sends_since)?;
+    let data = if terms.keeps_texts {
+        None
+    } else if new.kind == EventKind::OwnMessage && source == Some(Source::Api) {
+        Some(without_words(&new.data))
     } else {
-        &new.data
+        without_quoted_send(file, new)?
     };
+    let data = data.as_ref().unwrap_or(&new.data);
     let appended = file.prepare_cached(statements::APPEND)?.execute(params![
         format!("evt_{:032x}", rand::random::<u128>()),
         new.session,
         new.kind.as_str(),
-        hash(&new.once),
+        once,
         new.chat.as_deref(),
         new.me.phone.as_deref(),
         new.me.lid.as_deref(),
         new.happened_at.as_millisecond(),
-        now.as_millisecond(),
+        terms.now.as_millisecond(),
         new.is_late,
         source.map(Source::as_str),
         &**data,
@@ -148,15 +168,69 @@ fn without_words(data: &Text) -> Text {
     shorter.ok().and_then(Result::ok).unwrap_or_default().into()
 }
 
-/// Who wrote the message with this inner id, which is one of the account of this session.
-fn source_of(file: &File, key: &str, session: &str) -> Result<Source, StoreError> {
+/// The data of a message without the text of the message that it answers, where that one is a send of this service; `None` where
+/// nothing is to be left out.
+fn without_quoted_send(file: &File, new: &NewEvent) -> Result<Option<Text>, StoreError> {
+    let is_message = matches!(new.kind, EventKind::Message | EventKind::OwnMessage);
+    if !is_message || !new.data.contains(r#""quoted":"#) {
+        return Ok(None);
+    }
+    let Ok(message) = serde_json::from_str::<HeardMessage>(&new.data) else {
+        return Ok(None);
+    };
+    let Some(quoted) = &message.quoted else {
+        return Ok(None);
+    };
+    if !is_send(file, &quoted.key, &new.session)? {
+        return Ok(None);
+    }
+    let message = HeardMessage {
+        quoted: message.quoted.map(|quoted| Quoted {
+            text: None,
+            ..quoted
+        }),
+        ..message
+    };
+    Ok(serde_json::to_string(&message).ok().map(Text::from))
+}
+
+/// Who wrote the message of the account that the event is about, if it is about one and that is known: this service knows its own sends for a
+/// while, and for a month what the log has said of a message.
+fn source_of(
+    file: &File,
+    new: &NewEvent,
+    sends_since: Timestamp,
+) -> Result<Option<Source>, StoreError> {
+    let Some(key) = &new.own_key else {
+        return Ok(None);
+    };
+    if is_send(file, key, &new.session)? {
+        return Ok(Some(Source::Api));
+    }
+    if new.kind == EventKind::OwnMessage {
+        let is_remembered = sends_since <= new.happened_at;
+        return Ok(is_remembered.then_some(Source::Phone));
+    }
+    let chat = new.chat.as_deref().filter(|chat| chat.ends_with("@g.us"));
+    // As the page's script has it.
+    let once = format!("message own {} {key}", chat.unwrap_or("person"));
+    let written = file
+        .prepare_cached(statements::SOURCE)?
+        .query_row(params![new.session, hash(&once)], |row| {
+            row.get::<_, Option<String>>(0)
+        })
+        .optional()?;
+    Ok(written.flatten().as_deref().and_then(Source::named))
+}
+
+fn is_send(file: &File, key: &str, session: &str) -> Result<bool, StoreError> {
     let is_send = file
         .prepare_cached(statements::IS_SEND)?
         .exists(params![key, session])?;
-    Ok(if is_send { Source::Api } else { Source::Phone })
+    Ok(is_send)
 }
 
-/// A place that no event was ever written behind. An event that was written before may use a place up when it comes again.
+/// A place that no event was ever written behind.
 pub(in crate::ledger) fn newest(file: &File) -> Result<i64, StoreError> {
     let newest = file
         .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
@@ -199,9 +273,10 @@ pub(in crate::ledger) fn read(file: &File, query: &EventQuery) -> Result<Page, S
     let mut rows = statement.query([after])?;
     let mut events = Vec::new();
     let mut next = after;
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     while events.len() < query.limit
         && looked_at < LOOKED_AT_ONCE
+        && bytes < READ_BYTES
         && let Some(row) = rows.next()?
     {
         looked_at += 1;
@@ -215,7 +290,9 @@ pub(in crate::ledger) fn read(file: &File, query: &EventQuery) -> Result<Page, S
         if query.sessions.as_ref().is_none_or(is_of_session)
             && (query.kinds.is_empty() || query.kinds.contains(&kind))
         {
-            events.extend(event(row, kind, session)?);
+            let event = event(row, kind, session)?;
+            bytes += event.as_ref().map_or(0, |event| event.data.len());
+            events.extend(event);
         }
     }
     Ok(Page::Events { events, next })
@@ -276,17 +353,19 @@ pub(in crate::ledger) struct Until {
 
 /// Deletes the data of events that were written before `until.data`, unless a consumer is still to be given them; of those that were
 /// written before `until.owed`, or are more than [`MOST_KEPT`], in any case; and the rows of those that were written before
-/// `until.rows`. It goes from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each.
+/// `until.rows`. It goes from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each. `latest` is the latest moment at which an
+/// event can have been written.
 pub(in crate::ledger) fn forget(
     file: &File,
     until: Until,
     now: Timestamp,
+    latest: Timestamp,
 ) -> Result<Forgotten, StoreError> {
     let too_many = newest(file)? - MOST_KEPT;
     let forgotten = forgotten(file)?;
-    let data = first(file, forgotten, |seq, at| {
-        at <= until.data || seq <= too_many
-    })?;
+    let first =
+        |after, is_meant: &dyn Fn(i64, Timestamp) -> bool| first(file, after, latest, is_meant);
+    let data = first(forgotten, &|seq, at| at <= until.data || seq <= too_many)?;
     if let Some(up_to) = data.up_to {
         file.prepare_cached(statements::FORGET_DATA_NOT_OWED)?
             .execute([forgotten, up_to])?;
@@ -294,7 +373,7 @@ pub(in crate::ledger) fn forget(
     }
     let forgotten = data.up_to.unwrap_or(forgotten);
     let owed_up_to = owed_up_to(file)?;
-    let owed = first(file, owed_up_to, |seq, at| {
+    let owed = first(owed_up_to, &|seq, at| {
         seq <= forgotten && (at <= until.owed || seq <= too_many)
     })?;
     let mut missed = BTreeMap::new();
@@ -305,7 +384,7 @@ pub(in crate::ledger) fn forget(
         file.execute("UPDATE events_forgotten SET owed_up_to = ?1", [up_to])?;
     }
     let owed_up_to = owed.up_to.unwrap_or(owed_up_to);
-    let rows = first(file, 0, |seq, at| at <= until.rows && seq <= owed_up_to)?;
+    let rows = first(0, &|seq, at| at <= until.rows && seq <= owed_up_to)?;
     if let Some(up_to) = rows.up_to {
         file.prepare_cached(statements::FORGET_ROWS)?
             .execute([up_to])?;
@@ -325,14 +404,16 @@ struct Stretch {
     is_not_all: bool,
 }
 
-/// The first events after this one that `is_meant`, without a gap.
+/// The first events after this one that `is_meant`, without a gap. What was written while the clock was ahead is as old as what was written
+/// next: its own time would keep all behind it until that time has come.
 fn first(
     file: &File,
     after: i64,
-    is_meant: impl Fn(i64, Timestamp) -> bool,
+    latest: Timestamp,
+    is_meant: &dyn Fn(i64, Timestamp) -> bool,
 ) -> Result<Stretch, StoreError> {
     let mut statement = file.prepare_cached(statements::AGES)?;
-    let mut rows = statement.query([after, FORGOTTEN_AT_ONCE])?;
+    let mut rows = statement.query(params![after, FORGOTTEN_AT_ONCE, latest.as_millisecond()])?;
     let mut stretch = Stretch {
         up_to: None,
         is_not_all: false,

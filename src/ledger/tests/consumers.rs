@@ -184,7 +184,7 @@ async fn a_chat_that_fails_waits_with_all_that_is_behind_it_and_holds_up_no_othe
     assert_eq!((tally.waiting, tally.dead, tally.failed), (3, 1, 2));
     assert_eq!(turns(&ledger, 60).await, ["5", "3"]);
     let dead = ledger
-        .deliveries(ID, DeliveryState::Dead, 0, 10)
+        .deliveries(ID, &Filter::default(), DeliveryState::Dead, 0, 10)
         .await
         .unwrap();
     assert_eq!((dead.len(), dead[0].attempts), (1, 2));
@@ -201,6 +201,39 @@ async fn a_chat_that_fails_waits_with_all_that_is_behind_it_and_holds_up_no_othe
     }
     let known = ledger.consumers("webhook").await.unwrap();
     assert_eq!((known[0].tally.waiting, known[0].tally.dead), (0, 0));
+}
+
+#[tokio::test]
+async fn a_chat_has_one_turn_in_whatever_order_its_dead_letters_are_redriven() {
+    let (_folder, ledger) = with_consumer().await;
+    let names = ["1", "2", "3", "4", "5", "6"];
+    let events = names.map(|name| in_chat("a", name));
+    ledger.append(events.to_vec()).await.unwrap();
+    take(&ledger, 0).await;
+    for name in &names[..5] {
+        settle(&ledger, name, dead(), 0).await;
+    }
+    let all = Filter::default();
+    let listed = ledger
+        .deliveries(ID, &all, DeliveryState::Dead, 0, 10)
+        .await;
+    let listed = listed.unwrap().into_iter().rev();
+    let mut ids: Vec<_> = listed.map(|dead| dead.event_id).collect();
+    // Also one by one, and while one of its chat waits for another attempt.
+    settle(&ledger, "6", put_off(1, 60), 0).await;
+    let rest = ids.split_off(2);
+    for asked in [vec![ids[0].clone()], vec![ids[1].clone()], rest] {
+        let count = asked.len();
+        assert_eq!(
+            ledger.redrive(ID, Some(asked), second(1)).await.unwrap(),
+            count
+        );
+        assert_eq!(turns(&ledger, 100).await.len(), 1);
+    }
+    for name in names {
+        assert_eq!(turns(&ledger, 1).await, [name]);
+        settle(&ledger, name, Became::Delivered, 1).await;
+    }
 }
 
 #[tokio::test]
@@ -330,8 +363,9 @@ async fn what_is_forgotten_before_it_is_delivered_is_counted_and_its_chat_goes_o
     let tally = &known[0].tally;
     assert_eq!((tally.waiting, tally.dead, tally.missed), (1, 0, 2));
     assert_eq!(turns(&ledger, 1).await, [""; 0]);
+    // By the consumer's clock, whatever that of the ledger says: it has the turn of the one before it.
+    assert_eq!(turns(&ledger, 60).await, ["4"]);
     let at = jiff::Timestamp::now().as_second() - 1_790_000_000 + 60;
-    assert_eq!(turns(&ledger, at).await, ["4"]);
     ledger.close().await;
 
     // What it has not looked at yet: the data of two is forgotten.

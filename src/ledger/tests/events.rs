@@ -162,27 +162,47 @@ async fn what_this_service_sent_has_no_words_in_the_log_where_no_text_of_a_send_
         ..options(folder.path())
     });
     accepted(&ledger, send("3EB0A")).await;
-    let own = |key: &str| {
+    let said = |kind, key: &str, more: &str| {
         NewEvent {
-        kind: EventKind::OwnMessage,
-        own_key: Some(key.to_owned()),
+        kind,
+        own_key: (kind == EventKind::OwnMessage).then(|| key.to_owned()),
         data: format!(
-            r#"{{"id":"true_1@c.us_{key}","key":"{key}","chat":"1@c.us","is_group":false,"from":{{"phone":"2"}},"kind":"text","text":"hola"}}"#
+            r#"{{"id":"true_1@c.us_{key}","key":"{key}","chat":"1@c.us","is_group":false,"from":{{"phone":"2"}},"kind":"text",{more}}}"#
         )
         .into(),
-        ..event("51", key)
+        ..event("51", &format!("{key}{more}"))
     }
     };
-    ledger
-        .append(vec![own("3EB0A"), own("3EB0B")])
-        .await
-        .unwrap();
+    let kinds = [
+        r#""text":"hola""#,
+        r#""caption":"hola","media":{"filename":"hola"}"#,
+        r#""location":{"latitude":1.0,"longitude":2.0,"name":"hola"}"#,
+        r#""contacts":[{"name":"hola","vcard":"hola"}]"#,
+        r#""poll":{"question":"hola","options":["hola"]}"#,
+    ];
+    let sent = kinds.map(|kind| said(EventKind::OwnMessage, "3EB0A", kind));
+    ledger.append(sent.to_vec()).await.unwrap();
+    let answers = [
+        said(
+            EventKind::Message,
+            "3EB0C",
+            r#""quoted":{"key":"3EB0A","text":"hola"}"#,
+        ),
+        said(
+            EventKind::Message,
+            "3EB0D",
+            r#""quoted":{"key":"3EB0Z","text":"hola"}"#,
+        ),
+        said(EventKind::OwnMessage, "3EB0B", kinds[0]),
+    ];
+    ledger.append(answers.to_vec()).await.unwrap();
     let (events, _) = read(&ledger, all()).await;
     let has_words: Vec<_> = events
         .iter()
         .map(|event| (event.data.contains("3EB0"), event.data.contains("hola")))
         .collect();
-    assert_eq!(has_words, [(true, false), (true, true)]);
+    let kept = [(true, false), (true, true), (true, true)];
+    assert_eq!(has_words, [vec![(true, false); 5], kept.to_vec()].concat());
 }
 
 #[tokio::test]
@@ -366,7 +386,7 @@ async fn persons_whose_number_is_not_known_are_found_until_it_is() {
         },
         NewEvent {
             kind: EventKind::Resolved,
-            ..event("51", "number 2@lid")
+            ..event("51", "number 2@lid 3A2")
         },
     ];
     ledger.append(events).await.unwrap();
@@ -379,6 +399,13 @@ async fn persons_whose_number_is_not_known_are_found_until_it_is() {
         shown.collect::<Vec<_>>()
     };
     assert_eq!(found(&ledger, 0).await, ["1@lid 1@lid 3A4"]);
+    // After another link the page knows nothing of this person once more.
+    let again = from("f", "3A6", &hidden("2@lid"));
+    ledger.append(vec![again]).await.unwrap();
+    assert_eq!(
+        found(&ledger, 0).await,
+        ["2@lid 1@lid 3A6", "1@lid 1@lid 3A4"]
+    );
     assert_eq!(found(&ledger, 1_790_000_001).await, [""; 0]);
     ledger.close().await;
 
@@ -388,5 +415,142 @@ async fn persons_whose_number_is_not_known_are_found_until_it_is() {
         .unwrap();
     drop(file);
     let ledger = open(options(folder.path()));
-    assert_eq!(found(&ledger, 0).await, ["1@lid 1@lid 3A1"]);
+    assert_eq!(
+        found(&ledger, 0).await,
+        ["2@lid 1@lid 3A6", "1@lid 1@lid 3A1"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_heard_again_uses_no_place_up() {
+    let (_folder, ledger) = opened();
+    ledger.append(vec![event("51", "a")]).await.unwrap();
+    let again = vec![event("51", "a"); 500];
+    let places = ledger.append(again).await.unwrap();
+    assert!(places.iter().all(Option::is_none));
+    // How much the log may keep is counted by places.
+    let places = ledger.append(vec![event("51", "b")]).await.unwrap();
+    assert_eq!(places, [Some(2)]);
+}
+
+#[tokio::test]
+async fn who_sent_a_message_is_known_of_its_receipts_as_long_as_the_log_knows_it_and_guessed_of_none()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, send("3EB0A")).await;
+    let about = |kind, key: &str, chat: &str| NewEvent {
+        kind,
+        own_key: Some(key.to_owned()),
+        chat: Some(chat.into()),
+        happened_at: jiff::Timestamp::now(),
+        ..event("51", &format!("{kind:?} {key}"))
+    };
+    let own = |key: &str, chat: &str| {
+        let scope = if chat.ends_with("@g.us") {
+            chat
+        } else {
+            "person"
+        };
+        NewEvent {
+            once: format!("message own {scope} {key}").into(),
+            ..about(EventKind::OwnMessage, key, chat)
+        }
+    };
+    let (person, group) = ("5491158254201@c.us", "120363@g.us");
+    ledger
+        .append(vec![own("3EB0A", person), own("3A0B", group)])
+        .await
+        .unwrap();
+    ledger.close().await;
+    // The sends are forgotten sooner than what the log has said.
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    file.execute("DELETE FROM sends", []).unwrap();
+    drop(file);
+    let ledger = open(options(folder.path()));
+    let receipts = [("3EB0A", person), ("3A0B", group), ("3A0C", person)];
+    let receipts = receipts.map(|(key, chat)| about(EventKind::Ack, key, chat));
+    ledger.append(receipts.to_vec()).await.unwrap();
+    let (events, _) = read(&ledger, all()).await;
+    let sources: Vec<_> = events.iter().map(|event| event.source).collect();
+    let (api, phone) = (Some(Source::Api), Some(Source::Phone));
+    assert_eq!(sources, [api, phone, api, phone, None]);
+}
+
+#[test]
+fn an_own_message_that_is_older_than_the_sends_may_be_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = Disk::new(options(folder.path()));
+    let now = jiff::Timestamp::now();
+    let own = |key: &str, hours: i64| NewEvent {
+        kind: EventKind::OwnMessage,
+        own_key: Some(key.to_owned()),
+        happened_at: now - jiff::SignedDuration::from_hours(hours),
+        ..event("51", key)
+    };
+    let mut jobs = vec![crate::ledger::job::append(
+        vec![own("3A0A", 71), own("3A0B", 73)],
+        tokio::sync::oneshot::channel().0,
+    )];
+    let settled = Now {
+        at: now,
+        at_least: now,
+    };
+    disk.serve(&VecDeque::new(), &mut jobs, settled).unwrap();
+    drop(disk);
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    let sources: Vec<Option<String>> = file
+        .prepare("SELECT source FROM events ORDER BY seq")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(sources, [Some("phone".to_owned()), None]);
+}
+
+#[tokio::test]
+async fn what_was_written_while_the_clock_was_ahead_keeps_nothing_behind_it() {
+    let (folder, ledger) = opened();
+    let names = ["old", "ahead", "old too", "new"];
+    let events = names.map(|name| event("51", name)).to_vec();
+    ledger.append(events).await.unwrap();
+    ledger.close().await;
+    let now = jiff::Timestamp::now();
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    for (seq, hours) in [(1, -80), (2, 24 * 30), (3, -79)] {
+        let at = (now + jiff::SignedDuration::from_hours(hours)).as_millisecond();
+        file.execute(
+            "UPDATE events SET written_at = ?1 WHERE seq = ?2",
+            [at, seq],
+        )
+        .unwrap();
+    }
+    drop(file);
+    let settled = Now {
+        at: now,
+        at_least: now,
+    };
+    Disk::new(options(folder.path())).forget(settled).unwrap();
+    let ledger = open(options(folder.path()));
+    let (events, _) = read(&ledger, all()).await;
+    assert_eq!(texts(&events), [r#"{"text":"new"}"#]);
+}
+
+#[tokio::test]
+async fn an_answer_has_no_more_text_than_a_reader_can_take_and_the_next_one_has_the_rest() {
+    let (_folder, ledger) = opened();
+    let text = "x".repeat(1_000_000);
+    let large = |nth: usize| NewEvent {
+        data: format!(r#"{{"text":"{text}"}}"#).into(),
+        ..event("51", &nth.to_string())
+    };
+    ledger.append((0..12).map(large).collect()).await.unwrap();
+    let (first, next) = read(&ledger, all()).await;
+    assert_eq!(first.len(), 8);
+    let rest = EventQuery {
+        after: Some(next),
+        ..all()
+    };
+    assert_eq!(read(&ledger, rest).await.0.len(), 4);
 }

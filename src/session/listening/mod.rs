@@ -1,7 +1,7 @@
 //! What a session hears: from the page into the log of events.
 //!
 //! Responsible for fetching what the page has heard, for writing it down, for confirming to the page what is on disk, and for saying
-//! how far hearing has got. Its work goes on beside the session's own as long as the page is there: the actor polls it, and gives it
+//! how far hearing has got. Its work goes on together with the session's own as long as the page is there: the actor polls it, and gives it
 //! signs ([`on_heard`](Listening::on_heard), [`on_ready`](Listening::on_ready)). Not responsible for how the page hears
 //! (`whatsapp/page/hearing.js`), nor for who reads the log.
 //!
@@ -204,7 +204,7 @@ impl<D: Driver> Ear<'_, D> {
                     pause = SHORTEST_PAUSE;
                     let answered = Instant::now();
                     let has_more_to_tell = self.meet(&batch.document, heard).await;
-                    let is_empty = batch.said.is_empty();
+                    let is_empty = batch.is_empty();
                     let is_walking = batch.is_walking;
                     let state = state_of(&batch, self.signs.is_ready.load(Ordering::Relaxed));
                     self.report.adapter = batch.by;
@@ -273,7 +273,6 @@ impl<D: Driver> Ear<'_, D> {
         Hear {
             confirmed: self.confirmed.clone(),
             since: before(heard.until, OVERLAP).max(reach),
-            overlap: OVERLAP,
             floor: heard.begun,
             reach,
             walks: if is_ready {

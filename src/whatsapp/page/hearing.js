@@ -1,7 +1,7 @@
 // What the page hears: messages, and what becomes of them. Kept here, in their order, until the service says that it has them on disk.
 // docs/whatsapp.md#receiving has the source of each fact used here.
 //
-// The adapters find the page's objects and give them to `attach`; what is heard by them is the same whoever found them. The service
+// The adapters find the page's objects and give them to `attach`; what is heard by them is the same for each adapter. The service
 // fetches (`hear`), as fast as it can write; it is never pushed to. What it has not confirmed it gets again. When more waits
 // than fits, the rest is left to the walk: WhatsApp's own store has it.
 //
@@ -44,6 +44,11 @@
   // Rows of the history from before the link have smaller numbers.
   const FIRST_ROW_ID = 1e9;
   const LONGEST_NAME = 300;
+  // WhatsApp takes no longer text (docs/messages.md). A modified client may write one, and a card or a list may be of any length.
+  const LONGEST_TEXT = 65_536;
+  const MOST_LISTED = 300;
+  // How old a message may be that an acknowledgement makes known: the log recognises for 31 days what it has had before.
+  const OLDEST_NEW_MS = 28 * 24 * 3_600_000;
 
   const KINDS = {
     chat: "text", image: "image", video: "video", gif: "video", audio: "audio", ptt: "voice", document: "document", sticker: "sticker",
@@ -97,7 +102,8 @@
   };
   const put = (event, since = performance.now()) => {
     count += 1;
-    const text = JSON.stringify({ n: count, ...event });
+    // Half of a pair of surrogates, as a text has that was cut in an emoji, is no text that the service can read.
+    const text = JSON.stringify({ n: count, ...event }, (_, value) => (typeof value === "string" ? value.toWellFormed() : value));
     // What its listeners hear at once is new, whatever the clocks say.
     waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, since, text });
     bytes += text.length;
@@ -123,6 +129,8 @@
     held.set(event.once, { event, size, since: performance.now() });
     heldBytes += size;
     if (held.size <= MOST_HELD && heldBytes <= MOST_HELD_BYTES) return;
+    // WhatsApp's store has the messages; that a number is known is said again by what is remembered here.
+    for (const { event: { kind, data } } of held.values()) if (kind === "message.resolved") numberless.set(data.from.lid, { chat: data.chat, key: data.key });
     held.clear();
     heldBytes = 0;
     hasOverflowed = true;
@@ -209,8 +217,14 @@
     return msg.id.fromMe ? person(msg.id.remote) : me();
   };
   const keyOf = (key) => key.id ?? String(key).split("_")[2] ?? String(key);
-  const whole = (number) => (number === undefined || number === null || !(Number(number) >= 0) ? null : Math.trunc(Number(number)));
+  // A size comes from the sender, and may be any number.
+  const whole = (number) => {
+    const read = number === undefined || number === null ? NaN : Math.trunc(Number(number));
+    return read >= 0 && Number.isSafeInteger(read) ? read : null;
+  };
   const placeOf = (id) => ({ id: String(id), key: id.id, chat: String(id.remote), is_group: isGroup(id.remote) });
+  const cut = (text) => String(text).slice(0, LONGEST_TEXT);
+  const listed = (list) => [...(list ?? [])].slice(0, MOST_LISTED);
   const textOf = (msg) => (MEDIA.includes(msg.type) ? msg.caption : msg.body) ?? "";
 
   const quotedOf = (msg) => {
@@ -218,14 +232,14 @@
     const { type, body, caption } = msg.quotedMsg ?? {};
     return {
       key: msg.quotedStanzaID,
-      text: (type === "chat" ? body : caption) ?? undefined,
+      text: ((text) => (text === undefined || text === null ? undefined : cut(text)))(type === "chat" ? body : caption),
       from: msg.quotedParticipant ? person(msg.quotedParticipant) : undefined,
     };
   };
   const cardsOf = (msg) => {
-    if (msg.type === "vcard") return [{ name: shorter(msg.vcardFormattedName), vcard: String(msg.body ?? "") }];
+    if (msg.type === "vcard") return [{ name: shorter(msg.vcardFormattedName), vcard: cut(msg.body ?? "") }];
     if (msg.type !== "multi_vcard") return undefined;
-    return (msg.vcardList ?? []).map(({ displayName, vcard }) => ({ name: shorter(displayName), vcard: String(vcard ?? "") }));
+    return listed(msg.vcardList).map(({ displayName, vcard }) => ({ name: shorter(displayName), vcard: cut(vcard ?? "") }));
   };
   const contentOf = (msg) => {
     const { remote } = msg.id;
@@ -238,10 +252,10 @@
       from: writerOf(msg),
       to: readerOf(msg),
       kind,
-      text: isText && typeof msg.body === "string" ? msg.body : undefined,
-      caption: isMedia && msg.caption ? String(msg.caption) : undefined,
+      text: isText && typeof msg.body === "string" ? cut(msg.body) : undefined,
+      caption: isMedia && msg.caption ? cut(msg.caption) : undefined,
       quoted: quotedOf(msg),
-      mentions: (msg.mentionedJidList ?? []).map((wid) => person(wid)),
+      mentions: listed(msg.mentionedJidList).map((wid) => person(wid)),
       media: isMedia
         ? {
           mimetype: shorter(msg.mimetype), bytes: whole(msg.size), filename: shorter(msg.filename), duration_seconds: whole(msg.duration),
@@ -250,16 +264,16 @@
         : undefined,
       location: kind === "location" && Number.isFinite(msg.lat) && Number.isFinite(msg.lng) ? { latitude: msg.lat, longitude: msg.lng, name: shorter(msg.loc) } : undefined,
       contacts: cardsOf(msg),
-      poll: kind === "poll" ? { question: String(msg.pollName ?? ""), options: (msg.pollOptions ?? []).map((option) => String(option.name ?? "")) } : undefined,
+      poll: kind === "poll" ? { question: cut(msg.pollName ?? ""), options: listed(msg.pollOptions).map((option) => cut(option.name ?? "")) } : undefined,
     };
   };
 
   // --- What is heard ---------------------------------------------------------------------------------------------------
 
-  // The time of the newest message, by WhatsApp's clock.
+  // The time of the newest message that came in, by WhatsApp's clock: this machine's clock, by which an own message may be dated, can be wrong.
   let newest = 0;
-  // All that is older has been put into the queue, once there was a walk.
-  let heardUntil = null;
+  // All that is older than `newest` has been put into the queue.
+  let hasWalked = false;
   let notedAt = 0;
   let deliveryBegan = null;
   const isAway = () =>
@@ -279,7 +293,7 @@
       return;
     }
     numberless.delete(from.lid);
-    keep("message.resolved", `number ${from.lid}`, { chat: known.chat, at: Date.now(), late }, { from, ...known });
+    keep("message.resolved", `number ${from.lid} ${known.key}`, { chat: known.chat, at: Date.now(), late }, { from, ...known });
   };
   // A number that became known while nothing listened, or to another document, raises no event here.
   const findNumbers = () => {
@@ -289,6 +303,15 @@
   const isHistory = (msg) => Boolean(msg.isMdHistoryMsg) || msg.rowId < FIRST_ROW_ID;
   // One that this page sends is a message once WhatsApp's server has it.
   const isUnsent = (msg) => msg.id.fromMe && !(msg.ack > 0) && (msg.local || !msg.recvFresh);
+
+  // Messages of this page that the server did not have yet when they were added.
+  const unsent = new Set();
+  const noteUnsent = ({ id: { id: key } }) => {
+    unsent.add(key);
+    if (unsent.size > MOST_REMEMBERED) unsent.delete(unsent.values().next().value);
+  };
+  // Whether an own message may be one that nobody has told the log of. An old one has an event, or was sent before the service listened.
+  const isNewByAck = (msg) => unsent.delete(msg.id.id) || (limits !== null && msg.t * 1000 >= Math.max(limits.floor, Date.now() - OLDEST_NEW_MS));
 
   const kindOf = (msg) => (msg.type === "ciphertext" ? "message.waiting" : msg.id.fromMe ? "message.own" : "message");
   const onceOf = (msg) => `${msg.type === "ciphertext" ? "waiting" : "message"} ${msg.id.fromMe ? "own" : "in"} ${scope(msg.id)} ${msg.id.id}`;
@@ -303,15 +326,17 @@
     const { fromMe, id: key } = msg.id;
     const at = msg.t * 1000;
     const data = contentOf(msg);
-    newest = Math.max(newest, at);
+    if (!fromMe) newest = Math.max(newest, at);
     keep(kindOf(msg), onceOf(msg), { chat: data.chat, at, late: late || Boolean(msg.isOffline) || isAway(), own: fromMe ? key : null }, data);
     noteNumberless(data);
   };
-  const note = () => {
-    if (isWalking || hasOverflowed || heardUntil === null || isAway() || Date.now() - notedAt < NOTE_EVERY_MS) return;
+  const noteNow = () => {
     notedAt = Date.now();
-    heardUntil = Math.max(heardUntil, newest);
-    put({ kind: "until", at: heardUntil });
+    if (newest > 0) put({ kind: "until", at: newest });
+  };
+  const note = () => {
+    if (isWalking || hasOverflowed || !hasWalked || isAway() || Date.now() - notedAt < NOTE_EVERY_MS) return;
+    noteNow();
   };
 
   const onAck = (id, ack, at, late) => {
@@ -321,7 +346,7 @@
   const onEdited = (msg, late) => {
     const { id, latestEditMsgKey: edit, latestEditSenderTimestampMs: at } = msg;
     if (!id || !edit || !isHeard(id.remote) || isHistory(msg)) return;
-    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own: id.fromMe ? id.id : null }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: String(textOf(msg)) });
+    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own: id.fromMe ? id.id : null }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: cut(textOf(msg)) });
   };
   const onRevoked = (msg, late) => {
     const meant = msg.protocolMessageKey;
@@ -357,6 +382,7 @@
       const safely = (heard) => (...args) => quietly(() => heard(...args));
       messages.on("add", safely((msg) => {
         if (!msg.isNewMsg) return;
+        if (isUnsent(msg)) noteUnsent(msg);
         onMessage(msg, false);
         note();
       }));
@@ -366,7 +392,7 @@
       }));
       messages.on("change:ack", safely((msg) => {
         if (!msg.id?.fromMe) return;
-        if (msg.ack > 0) onMessage(msg, false);
+        if (msg.ack > 0 && isNewByAck(msg)) onMessage(msg, false);
         onAck(msg.id, msg.ack, Date.now(), isAway());
       }));
       messages.on("change:latestEditMsgKey", safely((msg) => onEdited(msg, isAway())));
@@ -390,7 +416,7 @@
       cmd.on("offline_delivery_state_reset_from_bridge", () => { deliveryBegan = Date.now(); });
       cmd.on("offline_delivery_end_from_bridge", () => {
         deliveryBegan = null;
-        if (heardUntil !== null || isWalking) walk();
+        if (hasWalked || isWalking) walk();
       });
     },
     edits(module) {
@@ -418,7 +444,7 @@
 
   // --- The walk --------------------------------------------------------------------------------------------------------
 
-  // What the service says: {since, overlap, floor, reach}, all in milliseconds.
+  // What the service says: {since, floor, reach}, all in milliseconds.
   let limits = null;
   let walksAsked = 0;
   let isWalking = false;
@@ -471,15 +497,17 @@
   };
   const take = (msg, since, young) => {
     const isYoung = msg.t * 1000 > young.after;
+    // The times of these are those of the senders' clocks: a document's first walk says all of them, and the log knows those that it has.
+    const isBefore = (at) => !isFirst && at < since;
     if (msg.type === "revoked") {
-      if (!((msg.revokeTimestamp ?? msg.t) * 1000 < since)) onRevoked(msg, true);
+      if (!isBefore((msg.revokeTimestamp ?? msg.t) * 1000)) onRevoked(msg, true);
       return;
     }
     if (msg.t * 1000 >= since) {
       if (isYoung) young.list.push(msg);
       else onMessage(msg, true);
     }
-    if (msg.latestEditMsgKey && !(msg.latestEditSenderTimestampMs < since)) onEdited(msg, true);
+    if (msg.latestEditMsgKey && !isBefore(msg.latestEditSenderTimestampMs)) onEdited(msg, true);
     if (!isYoung && msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
   };
   // Until the page has what waited for it at the server, more comes into its store, of which no event tells.
@@ -488,9 +516,8 @@
   };
   const walkOnce = async () => {
     await whenPresent();
-    const { since: asked, overlap, floor, reach } = limits;
+    const { since, floor, reach } = limits;
     const began = Date.now();
-    const since = Math.max(floor, heardUntil === null ? asked : heardUntil - overlap);
     // What became of messages that were heard before: the store says it of each, and not when. Once for each document.
     const from = isFirst ? Math.max(floor, Math.min(since, reach)) : since;
     const young = { after: began - YOUNG_MS, list: [] };
@@ -503,7 +530,7 @@
       }
       for (const reaction of await reactionsTo(stored)) {
         await room();
-        give(() => { if (!(reaction.reactionTimestamp < since)) onReaction(reaction, true); });
+        give(() => { if (isFirst || !(reaction.reactionTimestamp < since)) onReaction(reaction, true); });
       }
     }
     await room();
@@ -523,10 +550,9 @@
       return;
     }
     isFirst = false;
-    heardUntil = Math.max(since, newest);
-    notedAt = Date.now();
+    hasWalked = true;
     await room();
-    put({ kind: "until", at: heardUntil });
+    noteNow();
   };
   const walk = async () => {
     walksAgain = true;
@@ -593,11 +619,11 @@
       },
     },
     commands: {
-      // {document, upto, since, overlap, floor, reach, walks, numberless} -> what waits. `upto` of this `document` is on disk. `walks` grows
+      // {document, upto, since, floor, reach, walks, numberless} -> what waits. `upto` of this `document` is on disk. `walks` grows
       // when the store is to be walked through. `numberless` are persons, {lid, chat, key}, whose number the log lacks.
-      hear({ document, upto, since, overlap, floor, reach, walks, numberless: missing = [] }) {
+      hear({ document, upto, since, floor, reach, walks, numberless: missing = [] }) {
         if (document === name) forget(({ n }) => n <= upto);
-        limits = { since, overlap, floor, reach };
+        limits = { since, floor, reach };
         for (const { lid, chat, key } of missing) if (!numberless.has(lid)) numberless.set(lid, { chat, key });
         if (missing.length > 0) findNumbers();
         // What was before the service listened is left out.
@@ -606,7 +632,12 @@
           walksAsked = walks;
           walk();
         } else if (hasOverflowed && waiting.length === 0 && !isWalking) {
-          walk();
+          if (canWalk()) walk();
+          else {
+            // What did not fit is gone for this page. What comes from now on is not.
+            hasOverflowed = false;
+            trouble = "more came at once than the page can keep";
+          }
         }
         const events = [];
         let size = 0;
@@ -621,9 +652,9 @@
         const lacks = by === null || by === "dom" ? [] : Object.keys(WANTED).filter((role) => !sources[role]).map((role) => WANTED[role]);
         return {
           document: name, upto: events.at(-1)?.n ?? 0, by, lacks, phone, lid, trouble,
-          is_walking: isWalking || (heardUntil === null && trouble === null),
-          // As one text: an answer that is not understood must not get into a log.
-          events: `[${events.map(({ text }) => text).join(",")}]`,
+          is_walking: isWalking || (!hasWalked && trouble === null),
+          // As one text, a line for each: an answer that is not understood must not get into a log.
+          events: events.map(({ text }) => text).join("\n"),
           // How long each of them has waited here, by a clock that is never set.
           waited: events.map(({ since }) => now - since),
         };

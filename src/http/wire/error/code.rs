@@ -93,6 +93,7 @@ codes! {
     InvalidAssertion = BAD_REQUEST, Usual, "INVALID_ASSERTION", "A field of the passkey's assertion cannot be right: the message names it and says what to do. WhatsApp was not asked, and the challenge still waits";
     InvalidWebhook = BAD_REQUEST, Usual, "INVALID_WEBHOOK", "A field of the webhook cannot be taken: the message names it and says what to give; nothing was changed";
     InvalidFormat = BAD_REQUEST, Usual, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
+    InvalidConfig = BAD_REQUEST, Usual, "INVALID_CONFIG", "A field of a session in WAHA's form cannot be taken: the message names it and says what to do; nothing was done";
     PublicUrlUnknown = BAD_REQUEST, Usual, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
     NumberNotOnWhatsApp = BAD_REQUEST, Usual, "NUMBER_NOT_ON_WHATSAPP", "The number is not on WhatsApp; nothing was sent: ask its owner";
     NotInGroup = BAD_REQUEST, Usual, "NOT_IN_GROUP", "The account is in no group with this address, or may not write there; nothing was sent: have it added, or look at the address";

@@ -22,8 +22,8 @@ pub(super) struct Ears(Arc<Mutex<Memory>>);
 
 #[derive(Debug, Default)]
 struct Memory {
-    /// With their numbers.
-    waiting: Vec<(u64, Said)>,
+    /// With their numbers; `None` for one that the service does not understand.
+    waiting: Vec<(u64, Option<Said>)>,
     count: u64,
     questions: Vec<Hear>,
 }
@@ -51,9 +51,13 @@ impl Ears {
             said: memory
                 .waiting
                 .iter()
-                .map(|(_, said)| said.clone())
+                .filter_map(|(_, said)| said.clone())
                 .collect(),
-            not_understood: 0,
+            not_understood: memory
+                .waiting
+                .iter()
+                .filter(|(_, said)| said.is_none())
+                .count(),
         }
     }
 }
@@ -70,11 +74,13 @@ impl Ears {
         }))
         .unwrap();
         let heard = Heard::new(content, key, "5491150002222@c.us", Timestamp::now());
+        self.keeps(Some(Said::Event(Box::new(heard))));
+    }
+
+    fn keeps(&self, said: Option<Said>) {
         let memory = &mut *self.lock();
         memory.count += 1;
-        memory
-            .waiting
-            .push((memory.count, Said::Event(Box::new(heard))));
+        memory.waiting.push((memory.count, said));
     }
 
     fn last_question(&self) -> Hear {
@@ -116,6 +122,19 @@ async fn a_page_may_forget_what_it_has_heard_only_once_that_is_on_disk() {
     ears.hears("3A02");
     session.tells(Fact::Heard).await;
     until(async || written(&session.stage).await == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_understood_is_confirmed_and_what_comes_after_it_is_heard() {
+    let session = Scenario::ready().await;
+    let ears = session.plan.ears.clone();
+    ears.keeps(None);
+    session.tells(Fact::Heard).await;
+    until(async || ears.lock().waiting.is_empty()).await;
+    assert_eq!(ears.last_question().confirmed.unwrap().upto, 1);
+    ears.hears("3A01");
+    session.tells(Fact::Heard).await;
+    until(async || written(&session.stage).await == 1).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,143 @@
+//! A program that was written for WAHA finds here what it knows: `waha-py`, a client that is made from WAHA's own document, as it is.
+
+use std::path::Path;
+
+use axum::{http::StatusCode, response::IntoResponse as _};
+use serde_json::{Value, json};
+
+use crate::{clients::printed, support::Service, webhooks::Target};
+
+const SESSION: &str = "ventas";
+const TO: &str = "5491158254201";
+const TEXT: &str = "from a client of WAHA";
+
+/// What each call of the client was answered with, in their order.
+struct Calls(Vec<Value>);
+
+impl Calls {
+    #[track_caller]
+    fn answer(&self, call: &str) -> &Value {
+        let found = self.0.iter().find(|said| said["call"] == call);
+        &found.unwrap_or_else(|| panic!("no call {call}: {:?}", self.0))["answer"]
+    }
+
+    #[track_caller]
+    fn refused(&self, call: &str, status: u16, code: &str) {
+        let expected = json!({"refused": status, "code": code});
+        assert_eq!(*self.answer(call), expected, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() {
+    let hook = Target::open(|_| StatusCode::OK.into_response()).await;
+    let service = Service::with(&[("WEBHOOK_ALLOW_PRIVATE", "true")]).await;
+    let secrets = service.secrets();
+    secrets.remember_text(TEXT);
+    secrets.remember_number(TO);
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/waha_calls.py");
+    let words = [
+        service.url(),
+        service.sandbox(),
+        &hook.url,
+        SESSION,
+        TO,
+        TEXT,
+    ]
+    .map(str::to_owned);
+    let run = move || {
+        printed(&python, |command| {
+            command.arg(script).args(words);
+        })
+    };
+    let lines = tokio::task::spawn_blocking(run).await.unwrap();
+    let said = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let calls = Calls(said.collect());
+    println!("{}", lines.join("\n"));
+
+    assert_eq!(*calls.answer("ping.ping"), json!({"message": "pong"}));
+    assert_eq!(calls.answer("server.get")["engine"], "WEBJS");
+    calls.refused("sessions.get unknown", 404, "SESSION_NOT_FOUND");
+    let made = calls.answer("sessions.create");
+    assert_eq!(made["name"], SESSION);
+    assert_eq!(
+        made["config"]["webhooks"][0]["events"],
+        json!(["message.any", "session.status"])
+    );
+    calls.refused("sessions.create with a proxy", 400, "INVALID_CONFIG");
+    assert_eq!(calls.answer("auth.get_qr")["mimetype"], "image/png");
+    assert!(
+        calls.answer("auth.get_qr raw")["value"]
+            .as_str()
+            .unwrap()
+            .contains('@')
+    );
+
+    let session = calls.answer("sessions.get");
+    assert_eq!(session["status"], "WORKING");
+    let me = session["me"]["id"].as_str().unwrap();
+    let account = me.strip_suffix("@c.us").unwrap();
+    secrets.remember_number(account);
+    assert_eq!(calls.answer("sessions.list"), &json!([session]));
+    assert_eq!(calls.answer("sessions.get_me"), &session["me"]);
+    calls.refused("auth.get_qr linked", 404, "NO_QR");
+    calls.refused("auth.request_code linked", 409, "LINKED_TO_ANOTHER_NUMBER");
+    let exists = calls.answer("contacts.check_exists");
+    assert_eq!(
+        (&exists["numberExists"], &exists["pn"]),
+        (&json!(true), &json!(format!("{TO}@c.us")))
+    );
+    assert_eq!(
+        *calls.answer("contacts.check_exists absent"),
+        json!({"numberExists": false})
+    );
+
+    let sent = calls.answer("chatting.send_text");
+    assert_eq!(
+        (&sent["ack"], &sent["ackName"], &sent["body"], &sent["from"]),
+        (&json!(1), &json!("SERVER"), &json!(TEXT), &json!(me))
+    );
+    let id = sent["id"].as_str().unwrap();
+    assert!(id.starts_with("true_"), "{id}");
+    assert_eq!(sent["_data"]["id"]["_serialized"], id);
+    let key = id.rsplit('_').next().unwrap();
+    let reply = calls.answer("chatting.send_text reply_to");
+    assert_eq!(reply["replyTo"]["id"], id);
+    for call in [
+        "chatting.send_location",
+        "chatting.send_poll",
+        "chatting.send_contact_vcard",
+    ] {
+        assert_eq!(calls.answer(call)["ack"], 1, "{call}");
+    }
+    calls.refused("chatting.send_text no session", 400, "INVALID_CLIENTE_ID");
+    calls.refused("chatting.send_text wrong chat", 400, "INVALID_TO");
+    // WhatsApp has each of them once, and each as it was meant.
+    let taken = service.taken(account).await;
+    assert_eq!(taken.len(), 5, "{taken:?}");
+    assert_eq!(taken[0]["body"], TEXT);
+    assert!(taken[1]["quote"].to_string().contains(key), "{}", taken[1]);
+    assert_eq!(taken[2]["location"]["name"], "Obelisco");
+    assert_eq!(taken[3]["poll"]["choices"], 1);
+    assert_eq!(taken[4]["contacts"].as_array().unwrap().len(), 1);
+
+    assert_eq!(
+        calls.answer("sessions.update")["config"]["webhooks"],
+        json!([])
+    );
+    assert_eq!(calls.answer("sessions.stop")["status"], "STOPPED");
+    assert_eq!(*calls.answer("sessions.list stopped"), json!([]));
+    assert_eq!(calls.answer("sessions.list all")[0]["status"], "STOPPED");
+    assert_eq!(calls.answer("sessions.logout")["me"], Value::Null);
+    calls.refused("sessions.get deleted", 404, "SESSION_NOT_FOUND");
+    assert_eq!(service.get("/sessions").await.json()["details"], json!([]));
+
+    // The receiver has heard of all of it in WAHA's words, until the webhook was taken away.
+    let events = hook.taken();
+    let named = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!(named("message.any"), 5, "{events:?}");
+    assert!(0 < named("session.status"), "{events:?}");
+    assert!(events.iter().all(|event| event["session"] == SESSION));
+    service.stop();
+}
