@@ -309,11 +309,7 @@ impl App {
             Ok(())
         });
         let sweeping = sweep_media(&config, registry.ledger().clone());
-        let until = stop.clone();
-        tasks.spawn(async move {
-            until.run_until_cancelled(sweeping).await;
-            Ok(())
-        });
+        tasks.spawn(until(stop.clone(), sweeping));
         let is_behind_a_proxy = config.trusted_proxies > 0;
         let router = http::router(state);
         tasks.spawn(http::serve(
@@ -418,6 +414,12 @@ fn sweep_media(config: &Config, ledger: Ledger) -> impl Future<Output = ()> + Se
             }
         }
     }
+}
+
+/// Something that is done again and again until the service stops.
+async fn until(stop: CancellationToken, doing: impl Future<Output = ()> + Send) -> io::Result<()> {
+    stop.run_until_cancelled(doing).await;
+    Ok(())
 }
 
 /// The files of all open sends, by their hashes.

@@ -1,5 +1,5 @@
 //! What a message that is to be sent says beside its text: a medium, a place, contact cards, a poll; what it answers, and whom it
-//! mentions.
+//! mentions. Or what is to be done to a message that is there.
 //!
 //! Responsible for the one shape of that: as a caller gives it, as the ledger keeps it and as the page's scripts get it. Not
 //! responsible for what of it is allowed (`http`), nor for what WhatsApp makes of it (`whatsapp/page`). Imports only `masked`.
@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use crate::masked::{Number, Text, WaId};
 
-/// See the module. A plain text has none of it; of media, location, contacts and poll a message has one at most, and then no text.
+/// See the module. A plain text has none of it; of media, location, contacts and poll a message has one at most, and then no text. With an
+/// action there is nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Extras {
     /// The message that it answers: the id that events give it, the full one or its last part.
@@ -32,6 +33,9 @@ pub struct Extras {
     /// A picture, a film, a sound, a document or a sticker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<Medium>,
+    /// It is no message, but something that is done to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
 }
 
 impl Extras {
@@ -39,6 +43,50 @@ impl Extras {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What two requests for the same thing have in common: a message is the same one under each of its ids.
+    #[must_use]
+    pub fn in_common(&self) -> Self {
+        let action = self.action.clone();
+        Self {
+            action: action.map(|action| Action { id: None, ..action }),
+            ..self.clone()
+        }
+    }
+}
+
+/// What is done to a message that is there. The emoji or the new text is the text of the send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What.
+    pub kind: ActionKind,
+    /// To which message: the last part of its id, which stays.
+    pub key: WaId,
+    /// Its full id, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<WaId>,
+}
+
+impl Action {
+    /// The chat that the message is in, as its full id has it. It may have another address by now.
+    pub fn chat(&self) -> Option<WaId> {
+        let chat = self.id.as_deref()?.split('_').nth(1)?;
+        Some(chat.into())
+    }
+}
+
+/// What can be done to a message. Each of it may be done twice: the second time changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Give it a reaction, or take that back.
+    Reaction,
+    /// Give it another text.
+    Edit,
+    /// Delete it for everybody.
+    Revoke,
+    /// Delete it on the devices of the account.
+    RevokeForMe,
 }
 
 /// A place to be sent.

@@ -330,6 +330,9 @@ pub struct HeardEdit {
     /// The text that it has now, or the caption.
     #[schema(value_type = String)]
     pub text: Text,
+    /// Who edited it, if this account did. The log keeps it beside `data`; a reader of the log fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// A message was taken back: deleted for everybody.
@@ -352,6 +355,9 @@ pub struct HeardRevoke {
     pub by: Option<Person>,
     /// It was an admin of the group.
     pub is_by_admin: bool,
+    /// Who took it back, if this account did. The log keeps it beside `data`; a reader of the log fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// A reaction to a message was given, changed or taken back.
@@ -374,6 +380,9 @@ pub struct HeardReaction {
     /// The emoji; `null` when the reaction was taken back.
     #[schema(value_type = Option<String>)]
     pub emoji: Option<Text>,
+    /// Who reacted, if this account did. The log keeps it beside `data`; a reader of the log fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// The number of a person is known now of whom earlier events had the LID only.

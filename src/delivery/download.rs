@@ -108,11 +108,12 @@ impl Downloader {
             let client = if hop == 0 { first } else { &self.client };
             let asked = timeout_at(until, client.get(&uri, headers()));
             let answer = asked.await.map_err(|_| DownloadError::TooSlow)?;
-            let answer = answer.map_err(|why| match why {
-                Unreached::Private if hop > 0 => {
+            let answer = answer.map_err(|why| {
+                if hop > 0 && why == Unreached::Private {
                     DownloadError::Private("it redirects to an address")
+                } else {
+                    why.into()
                 }
-                why => why.into(),
             })?;
             let status = answer.status();
             if is_redirect(status) {

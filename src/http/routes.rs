@@ -16,8 +16,8 @@ use utoipa_axum::{
 
 use super::{
     api::{
-        bridge, connect, event_log, events, evidence, health, link, media, messages, metrics,
-        notice, passkey, qr, send, status, waha, webhooks,
+        after, bridge, connect, event_log, events, evidence, health, in_chat, link, media,
+        messages, metrics, notice, passkey, qr, send, status, waha, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -25,20 +25,21 @@ use super::{
     wire::error::{
         Code,
         Code::{
-            AccountChanged, AlreadyLinked, Cancelled, Capacity, CursorExpired, EvidenceOfChatsOff,
-            EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAssertion,
-            InvalidAsync, InvalidClienteId, InvalidContent, InvalidDryRun, InvalidForce,
-            InvalidFormat, InvalidIdempotencyKey, InvalidJson, InvalidLimit, InvalidLogout,
-            InvalidMessage, InvalidPhone, InvalidState, InvalidTo, InvalidTypes, InvalidWait,
-            InvalidWebhook, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
-            MediaNotFound, MediaTooLarge, MediaUnavailable, MediaUnreachable, MessageNotFound,
-            MessagesBusy, NoEvidence, NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted,
-            NotInGroup, NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
-            NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge,
-            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, RequestTimeout, SendFailed,
-            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
-            SessionRunning, TooManyLinks, TooManyStreams, TooManyWebhooks, UnsupportedMediaType,
-            WebhookNotFound, WebhookOfSettings,
+            AccountChanged, AlreadyLinked, Cancelled, Capacity, ChatNotFound, CursorExpired,
+            EvidenceOfChatsOff, EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter,
+            InvalidAssertion, InvalidAsync, InvalidClienteId, InvalidContent, InvalidDryRun,
+            InvalidForce, InvalidFormat, InvalidIdempotencyKey, InvalidJson, InvalidLimit,
+            InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo, InvalidTypes,
+            InvalidWait, InvalidWebhook, LedgerUnavailable, LinkedToAnotherNumber,
+            LogoutUnconfirmed, MediaNotFound, MediaTooLarge, MediaUnavailable, MediaUnreachable,
+            MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoPasskeyPending, NoQr,
+            NotCancellable, NotDeleted, NotEditable, NotInGroup, NotLinked, NotRevocable,
+            NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
+            OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge, PublicUrlUnknown,
+            QueueFull, QueueTimeout, QuoteNotFound, RequestTimeout, SendFailed, SendUnconfirmed,
+            SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning,
+            TooManyLinks, TooManyStreams, TooManyWebhooks, UnsupportedMediaType, WebhookNotFound,
+            WebhookOfSettings,
         },
     },
 };
@@ -72,6 +73,24 @@ pub(super) fn all() -> Routes {
     ];
     /// Of whatever reads the ledger.
     const LEDGER: &[Code] = &[MessagesBusy, LedgerUnavailable];
+    /// Of what is done to a message.
+    const ACT: &[Code] = &[
+        MessageNotFound,
+        InvalidAsync,
+        InvalidIdempotencyKey,
+        IdempotencyKeyReused,
+        NumberNotOnWhatsApp,
+        NotInGroup,
+        Cancelled,
+        AccountChanged,
+        QueueFull,
+        QueueTimeout,
+        SendFailed,
+        SendUnconfirmed,
+        SessionNotReady,
+        LedgerUnavailable,
+        MessagesBusy,
+    ];
     /// Of what sets a webhook.
     const WEBHOOK: &[Code] = &[InvalidWebhook, LedgerUnavailable];
     /// Of what names one.
@@ -163,6 +182,40 @@ pub(super) fn all() -> Routes {
                 MediaTooLarge,
                 MediaUnavailable,
             ]],
+        )
+        .route(
+            SEND,
+            routes!(after::react),
+            &[NAMED, BODY, &[InvalidContent], ACT],
+        )
+        .route(
+            SEND,
+            routes!(after::edit),
+            &[NAMED, BODY, &[InvalidMessage, NotEditable], ACT],
+        )
+        .route(
+            SEND,
+            routes!(after::revoke),
+            &[NAMED, BODY, &[InvalidContent, NotRevocable], ACT],
+        )
+        .route(
+            SEND,
+            routes!(in_chat::seen),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidTo, ChatNotFound, SendFailed, SessionNotReady],
+            ],
+        )
+        .route(
+            SEND,
+            routes!(in_chat::typing),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidTo, InvalidContent],
+                &[ChatNotFound, SendFailed, SessionNotReady],
+            ],
         )
         .route(
             READ,

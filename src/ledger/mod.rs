@@ -86,7 +86,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::heard::Numberless;
+use crate::{heard::Numberless, masked::WaId};
 
 /// Requests that may wait for the disk. A write takes a millisecond or two, and many requests share one. More than this means
 /// that the disk stands still; further callers then wait for a place.
@@ -364,6 +364,19 @@ impl Ledger {
         self.read(|| {
             let session = session.to_owned();
             move |file: &store::File| events::numberless(file, &session, since)
+        })
+        .await
+    }
+
+    /// The full id of a message that this session has heard in a chat with a person, by its inner one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn heard_id(&self, session: &str, key: &str) -> Result<Option<WaId>, ReadError> {
+        self.read(|| {
+            let (session, key) = (session.to_owned(), key.to_owned());
+            move |file: &store::File| events::heard_id(file, &session, &key)
         })
         .await
     }

@@ -86,6 +86,12 @@ pub enum Failure {
     NotInGroup,
     /// The message that it was to answer is not in the chat, or cannot be answered.
     NoQuote,
+    /// The message that it was about is not there.
+    NoMessage,
+    /// WhatsApp does not let the message be edited, any more or at all.
+    NotEditable,
+    /// WhatsApp does not let the message be deleted for everybody.
+    NotRevocable,
     /// The page did not take it.
     NotTaken,
     /// It is not known whether the number is on WhatsApp: the page or WhatsApp's server did not answer.
@@ -110,10 +116,13 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::NotOnWhatsApp,
         Self::NotInGroup,
         Self::NoQuote,
+        Self::NoMessage,
+        Self::NotEditable,
+        Self::NotRevocable,
         Self::NotTaken,
         Self::NotChecked,
         Self::NotUploaded,
@@ -132,6 +141,9 @@ impl Failure {
             Self::NotOnWhatsApp => "NUMBER_NOT_ON_WHATSAPP",
             Self::NotInGroup => "NOT_IN_GROUP",
             Self::NoQuote => "QUOTE_NOT_FOUND",
+            Self::NoMessage => "MESSAGE_NOT_FOUND",
+            Self::NotEditable => "NOT_EDITABLE",
+            Self::NotRevocable => "NOT_REVOCABLE",
             Self::NotTaken => "SEND_FAILED",
             Self::NotChecked => "NUMBER_NOT_CHECKED",
             Self::NotUploaded => "MEDIA_NOT_UPLOADED",
@@ -165,6 +177,9 @@ impl Failure {
             Self::NotOnWhatsApp
             | Self::NotInGroup
             | Self::NoQuote
+            | Self::NoMessage
+            | Self::NotEditable
+            | Self::NotRevocable
             | Self::NotTaken
             | Self::GivenUp => false,
         }

@@ -19,7 +19,7 @@ impl Fingerprint {
     /// Of a request as its caller made it. A plain text has the hash that it had when there was nothing else.
     pub fn of(cliente_id: &str, to: &str, body: &str, extras: &Extras) -> Self {
         let mut hash = Sha256::new();
-        let extras = extras_column(extras);
+        let extras = extras_column(&extras.in_common());
         for part in [cliente_id, to, body].into_iter().chain(extras.as_deref()) {
             hash.update(part.len().to_le_bytes());
             hash.update(part);

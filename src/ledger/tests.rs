@@ -13,6 +13,7 @@ mod steps;
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
 use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
+use crate::extras::{Action, ActionKind, Extras};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -416,6 +417,53 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
         (done.borrow().state, &done.borrow().body),
         (SendState::Sent, &None)
     );
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_message_is_one_request_under_each_of_its_ids_and_stays_when_texts_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(LedgerOptions {
+        retention: Duration::ZERO,
+        ..options(folder.path())
+    });
+    let full = "false_5491158254201@c.us_3A5F";
+    let react = |key: &str, emoji: &str, id: Option<&str>| {
+        let action = Action {
+            kind: ActionKind::Reaction,
+            key: "3A5F".into(),
+            id: id.map(Into::into),
+        };
+        NewSend {
+            body: emoji.into(),
+            extras: Arc::new(Extras {
+                action: Some(action),
+                ..Extras::default()
+            }),
+            ..with_key(key, "reaction-7")
+        }
+    };
+    accepted(&ledger, react("3EB0A", "👍", Some(full))).await;
+    let by_key = ledger.accept(react("3EB0B", "👍", None)).await.unwrap();
+    assert!(matches!(by_key, Accepted::Known(_)), "{by_key:?}");
+    let other = ledger
+        .accept(react("3EB0C", "🎉", Some(full)))
+        .await
+        .unwrap();
+    assert!(matches!(other, Accepted::KeyReused), "{other:?}");
+
+    hand(&ledger, "3EB0A").await;
+    ledger.note("3EB0A", Step::Acknowledged(1));
+    let done = ledger.find("3EB0A").await.unwrap().unwrap();
+    let (body, action) = {
+        let done = done.borrow();
+        (done.body.clone(), done.extras.action.clone())
+    };
+    assert_eq!(body, None);
+    assert_eq!(action.and_then(|action| action.id).as_deref(), Some(full));
+    ledger.close().await;
+    let ledger = open(options(folder.path()));
+    let done = ledger.look_up("3EB0A").await.unwrap().unwrap();
+    assert!(done.extras.action.is_some());
 }
 
 #[tokio::test]

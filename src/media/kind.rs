@@ -125,15 +125,12 @@ pub fn judge(
         );
     }
     let kind = kind.unwrap_or_else(|| guessed(found, named.as_deref(), mimetype.is_some()));
-    let mimetype = match kind {
-        MediumKind::Document => {
-            let plain = found.map(bare).unwrap_or_else(|| OCTETS.to_owned());
-            named.unwrap_or(plain)
-        }
-        kind => {
-            let found = found.ok_or_else(|| not_what(kind, named.as_deref()))?;
-            taken(kind, found)?.to_owned()
-        }
+    let mimetype = if kind == MediumKind::Document {
+        let plain = found.map_or_else(|| OCTETS.to_owned(), bare);
+        named.unwrap_or(plain)
+    } else {
+        let found = found.ok_or_else(|| not_what(kind, named.as_deref()))?;
+        taken(kind, found)?.to_owned()
     };
     let most = match kind {
         MediumKind::Document => u64::MAX,

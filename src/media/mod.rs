@@ -81,6 +81,7 @@ pub struct Kept {
 
 impl Kept {
     /// The same with what its giver says of it.
+    #[must_use]
     pub fn named(self, mimetype: Option<String>, filename: Option<String>) -> Self {
         let filename = filename.map(Into::into);
         Self {
@@ -413,14 +414,14 @@ mod tests {
         store.mark_used(&again).await.unwrap();
         let open = HashSet::from([needed.clone()]);
         assert_eq!(store.sweep(open).await.unwrap(), 1);
-        assert!(!path(&unused).exists());
+        assert!(!path(&unused).is_file());
         for name in [&needed, &named.sha256, &again, &young] {
-            assert!(path(name).exists(), "{name}");
+            assert!(path(name).is_file(), "{name}");
         }
         age(&format!("{id}.id"));
         age(&format!("{again}.used"));
         assert_eq!(store.sweep(HashSet::new()).await.unwrap(), 3);
         assert_eq!(store.find(&id).await.unwrap(), None);
-        assert!(path(&young).exists());
+        assert!(path(&young).is_file());
     }
 }

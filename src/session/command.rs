@@ -10,7 +10,10 @@ use super::{
     Addressee, ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
     MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, Recipient, SendError, Snapshot,
 };
-use crate::ledger::{Accepted, NewSend};
+use crate::{
+    ledger::{Accepted, NewSend},
+    whatsapp::ChatAct,
+};
 
 /// Commands that may wait for the actor. It takes each within microseconds, but for starts and disconnects while it
 /// closes a Chrome.
@@ -98,6 +101,15 @@ pub(super) enum PageCommand {
         /// Gets what is known.
         reply: CheckReply,
     },
+    /// Mark a chat as read, or show there that the owner types. Answered when the page has done it.
+    InChat {
+        /// The chat.
+        to: Addressee,
+        /// What.
+        act: ChatAct,
+        /// Gets the outcome.
+        reply: InChatReply,
+    },
     /// Take a step of linking with a passkey. Answered when the page has taken it, and a signature when WhatsApp has said what
     /// becomes of it, or after some seconds.
     Passkey {
@@ -128,6 +140,7 @@ impl PageCommand {
             Self::DismissNotice { reply } => answer(reply, Err(DismissError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
+            Self::InChat { reply, .. } => answer(reply, Err(why)),
             Self::Passkey { reply, .. } => answer(
                 reply,
                 Err(if let SendError::NotReady { state, .. } = why {
@@ -149,6 +162,9 @@ pub(super) type AcceptReply = oneshot::Sender<Result<Accepted, SendError>>;
 
 /// To a caller who only wants to know.
 pub(super) type CheckReply = oneshot::Sender<Result<NumberCheck, SendError>>;
+
+/// To a caller who wants something done in a chat.
+pub(super) type InChatReply = oneshot::Sender<Result<(), SendError>>;
 
 /// Answers a caller. One that has gone away wants no answer.
 pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {

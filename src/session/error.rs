@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{ClienteId, InvalidAssertion, Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
-    whatsapp::{NoticeError, PrepareError},
+    whatsapp::{ChatActError, NoticeError, PrepareError, TargetError},
 };
 
 /// Why a connect did not bring the session up.
@@ -209,6 +209,26 @@ pub enum SendError {
         "the message in quote is not in this chat, or cannot be answered; nothing was sent: give the id that GET /events has for it, or leave quote out"
     )]
     NoQuote,
+    /// The message that something was to be done to is not there.
+    #[error(
+        "the message is not in this account's chats, or was deleted; nothing was done: give the id that GET /events or the answer to its sending has"
+    )]
+    NoMessage,
+    /// WhatsApp does not let the message be edited.
+    #[error(
+        "WhatsApp does not let this message be edited, some 15 minutes after it was sent, or unless it is a text or caption of this account; nothing was done: send another message"
+    )]
+    NotEditable,
+    /// WhatsApp does not let the message be deleted for everybody.
+    #[error(
+        "WhatsApp does not let this message be deleted for everybody: it is another person's, or older than some two days; nothing was done: {{\"for\": \"me\"}} deletes it for this account"
+    )]
+    NotRevocable,
+    /// The account has no chat with this address.
+    #[error(
+        "the account has no chat with this address yet; nothing was done: send a message first, or wait for one"
+    )]
+    NoChat,
     /// The page refused or broke before it took the message. Nothing was sent.
     #[error("{0}")]
     Failed(String),
@@ -302,12 +322,24 @@ impl From<PrepareError> for SendError {
         match why {
             PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
             PrepareError::NotInGroup => Self::NotInGroup,
+            PrepareError::Target(TargetError::NoMessage) => Self::NoMessage,
+            PrepareError::Target(TargetError::NotEditable) => Self::NotEditable,
+            PrepareError::Target(TargetError::NotRevocable) => Self::NotRevocable,
             PrepareError::Stale(why) => Self::ProfileStale(why),
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
             | PrepareError::NotUploaded(_)
             | PrepareError::Silent(_)
             | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
+        }
+    }
+}
+
+impl From<ChatActError> for SendError {
+    fn from(why: ChatActError) -> Self {
+        match why {
+            ChatActError::NoChat => Self::NoChat,
+            ChatActError::Failed(why) => Self::Failed(why),
         }
     }
 }
@@ -330,6 +362,9 @@ impl SendError {
             Some(Failure::NotOnWhatsApp) => Self::NotOnWhatsApp,
             Some(Failure::NotInGroup) => Self::NotInGroup,
             Some(Failure::NoQuote) => Self::NoQuote,
+            Some(Failure::NoMessage) => Self::NoMessage,
+            Some(Failure::NotEditable) => Self::NotEditable,
+            Some(Failure::NotRevocable) => Self::NotRevocable,
             Some(Failure::NotTaken | Failure::NotChecked | Failure::NotUploaded) | None => {
                 Self::Failed(detail)
             }

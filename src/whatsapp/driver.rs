@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hearing::{Hear, HearError, HeardBatch};
 use crate::{
     browser::{BrowserError, Closed, Freezer},
-    extras::Extras,
+    extras::{Action, Extras},
     masked::{Code, Number, Passkey, Text, WaId},
 };
 
@@ -71,7 +71,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
         number: &str,
     ) -> impl Future<Output = Result<Option<WaId>, PrepareError>> + Send;
 
-    /// Looks a message up in WhatsApp's own store: how far it has got, `None` when the store does not have it.
+    /// Looks a message up in WhatsApp's own store: how far it has got, `None` when the store does not have it. The same of something
+    /// that is done to one: 1 when it is done, `None` when it is not.
     fn look_up(
         &self,
         look_up: &LookUp,
@@ -98,6 +99,14 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Fetches what the page has heard, and lets it forget what is on disk. What is not confirmed comes again with the next
     /// question. That something waits comes as [`Fact::Heard`].
     fn hear(&self, ask: &Hear) -> impl Future<Output = Result<HeardBatch, HearError>> + Send;
+
+    /// Does something in a chat that leaves nothing behind there: marks it as read, shows that the owner types.
+    fn in_chat(
+        &self,
+        to: &Number,
+        chat: Option<&WaId>,
+        act: ChatAct,
+    ) -> impl Future<Output = Result<(), ChatActError>> + Send;
 
     /// Takes the account over from another window that has it open ("use here").
     fn take_over(&self) -> impl Future<Output = Result<(), String>> + Send;
@@ -324,6 +333,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// What it does to a message that is there, where it is none itself.
+    pub fn action(&self) -> Option<&Action> {
+        self.extras.action.as_ref()
+    }
+
     /// The same with one kind of line break. WhatsApp knows only `\n`: its composer makes it of the other two, while a
     /// message that its modules are handed keeps a `\r` that phones show in different ways.
     pub(super) fn with_one_line_break(&self) -> Self {
@@ -366,7 +380,7 @@ pub enum ResetError {
     NoAnswer(String),
 }
 
-/// A message that WhatsApp's own queue has.
+/// A message that WhatsApp's own queue has; or something that is done to one, which WhatsApp's server has then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
     /// Its inner id, by which acknowledgements name it: the one in [`Outgoing::key`], unless the page chose another.
@@ -375,13 +389,52 @@ pub struct Handed {
     pub message_id: WaId,
 }
 
-/// A message that may be in WhatsApp's own store.
+/// What is to be looked up in WhatsApp's own store.
 #[derive(Clone, Debug)]
-pub struct LookUp {
-    /// Its full id, as it was handed over. A chat that moves to another address changes it.
-    pub message_id: WaId,
-    /// Its inner id, which stays.
-    pub key: String,
+pub enum LookUp {
+    /// A message that may be there.
+    Message {
+        /// Its full id, as it was handed over. A chat that moves to another address changes it.
+        message_id: WaId,
+        /// Its inner id, which stays.
+        key: String,
+    },
+    /// Something that may have been done to a message.
+    Action(Outgoing),
+}
+
+impl LookUp {
+    /// The inner id of the message; of something that is done to one, that of its send.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Message { key, .. } => key,
+            Self::Action(outgoing) => &outgoing.key,
+        }
+    }
+}
+
+/// Something that is done in a chat, and is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatAct {
+    /// Marks what has come in as read; its writers see that.
+    Seen,
+    /// Shows the chat's other members that the owner is writing.
+    Typing,
+    /// Shows them that the owner is recording a voice message.
+    Recording,
+    /// Shows neither any more.
+    Paused,
+}
+
+/// Why something was not done in a chat.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChatActError {
+    /// There is no such chat.
+    #[error("the account has no chat with this address")]
+    NoChat,
+    /// No adapter that serves can do it, or the page broke.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// Why a message could not be looked up.
@@ -468,6 +521,9 @@ pub enum PrepareError {
     /// The account is in no such group.
     #[error("the account is in no group with this address, or may not write there")]
     NotInGroup,
+    /// The message that it is about is not there, or WhatsApp does not allow it.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The page refused or broke.
     #[error("{0}")]
     Failed(String),
@@ -494,12 +550,34 @@ impl PrepareError {
     /// Whether the page has answered about the message.
     pub(crate) const fn is_an_answer(&self) -> bool {
         match self {
-            Self::NotOnWhatsApp | Self::NotInGroup | Self::Failed(_) | Self::Stale(_) => true,
+            Self::NotOnWhatsApp
+            | Self::NotInGroup
+            | Self::Target(_)
+            | Self::Failed(_)
+            | Self::Stale(_) => true,
             Self::Unanswered(_) | Self::NotUploaded(_) | Self::Silent(_) | Self::Interrupted(_) => {
                 false
             }
         }
     }
+}
+
+/// Why nothing was done to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It is not in the chat, any more or at all.
+    #[error("the message is not in WhatsApp's own store, or was deleted")]
+    NoMessage,
+    /// It is another person's, too old, or nothing that has a text.
+    #[error(
+        "WhatsApp does not let this message be edited: it is too old, or no text of this account"
+    )]
+    NotEditable,
+    /// It is another person's, or too old.
+    #[error(
+        "WhatsApp does not let this message be deleted for everybody: it is too old, or another person's"
+    )]
+    NotRevocable,
 }
 
 /// Why a hand-over did not succeed.
@@ -511,6 +589,12 @@ pub enum HandOverError {
     /// The message that it was to answer is not there, or cannot be answered; the page took nothing.
     #[error("the message to quote is not in this chat, or cannot be answered")]
     NoQuote,
+    /// The message that it is about is not there, or WhatsApp does not allow it; nothing was done.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// What was to be done to a message was refused by WhatsApp, and is not done.
+    #[error("{0}")]
+    GivenUp(String),
     /// The page is between two documents, and took nothing: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),

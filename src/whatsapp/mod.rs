@@ -8,6 +8,7 @@
 //! (a page can block for a minute); no WhatsApp name, selector or JavaScript stands in Rust.
 
 mod adapter;
+mod after;
 mod bridge;
 mod bundle;
 mod chat_ids;
@@ -30,10 +31,10 @@ mod typing;
 pub use adapter::{AdapterName, UnknownAdapter};
 pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
-    Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    NoticeError, OpenError, Outgoing, PairingError, PasskeyAct, PasskeyFailure, PasskeyRequest,
-    PasskeyStanding, PasskeyStep, PrepareError, Prepared, ResetError, Silence, Standing, Trouble,
-    Whose,
+    ChatAct, ChatActError, Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp,
+    LookUpError, NoticeError, OpenError, Outgoing, PairingError, PasskeyAct, PasskeyFailure,
+    PasskeyRequest, PasskeyStanding, PasskeyStep, PrepareError, Prepared, ResetError, Silence,
+    Standing, TargetError, Trouble, Whose,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use hearing::{Confirmed, Hear, HearError, Heard, HeardBatch, Said};

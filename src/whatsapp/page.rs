@@ -26,9 +26,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, Handed, Hear, HearError, HeardBatch, LogoutError,
-    LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError,
-    PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError, Silence, Standing, Whose,
+    AdapterName, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear, HearError,
+    HeardBatch, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence,
+    PageScripts, PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError,
+    Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -43,7 +44,7 @@ use super::{
 };
 use crate::{
     browser::{Browser, Closed, Freezer, LaunchOptions, find_chrome},
-    masked::WaId,
+    masked::{Number, WaId},
 };
 
 /// Setting up a blank page takes milliseconds; on a crowded host seconds.
@@ -270,6 +271,15 @@ impl Driver for WhatsAppPage {
 
     async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
         hearing::hear(self.browser.page(), &self.adapters, ask).await
+    }
+
+    async fn in_chat(
+        &self,
+        to: &Number,
+        chat: Option<&WaId>,
+        act: ChatAct,
+    ) -> Result<(), ChatActError> {
+        self.sending().in_chat(&self.adapters, to, chat, act).await
     }
 
     async fn take_over(&self) -> Result<(), String> {

@@ -15,18 +15,20 @@ const PASSKEY: &str = include_str!("page/passkey.js");
 const HEARING: &str = include_str!("page/hearing.js");
 const CONTENT: &str = include_str!("page/content.js");
 const MEDIA: &str = include_str!("page/media.js");
+const AFTER: &str = include_str!("page/after.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
     "hearing.js",
     "content.js",
     "media.js",
+    "after.js",
     "modules.js",
     "wa_js.js",
     "dom.js",
@@ -88,8 +90,9 @@ impl PageScripts {
         let hearing = self.script("hearing.js", HEARING, &mut own)?;
         let content = self.script("content.js", CONTENT, &mut own)?;
         let media = self.script("media.js", MEDIA, &mut own)?;
+        let after = self.script("after.js", AFTER, &mut own)?;
         let source = format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {media});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {media}, {after});"
         );
         Ok(DocumentStart { source, own })
     }

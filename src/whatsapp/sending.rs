@@ -23,10 +23,10 @@ use super::{
 use crate::masked::WaId;
 
 /// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
-const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A look-up is one question to the page's own database.
-const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Some writes into the page's own database, and up to 5 s until the modules of a page are there that has just been loaded.
 const RESET_TIMEOUT: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ const NO_LOOK_UP: &str = "NO_LOOK_UP";
 const NO_RESET: &str = "NO_RESET";
 
 /// The account is in no such group.
-const NOT_IN_GROUP: &str = "NOT_IN_GROUP";
+pub(super) const NOT_IN_GROUP: &str = "NOT_IN_GROUP";
 
 /// The message that is to be answered is not in the chat, or cannot be answered.
 const NO_QUOTE: &str = "NO_QUOTE";
@@ -114,6 +114,9 @@ impl Senders<'_> {
         // Whatever it comes to, the senders of that moment try.
         drop(timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await);
         let senders = self.senders();
+        if let Some(action) = outgoing.action() {
+            return self.prepare_action(&senders, outgoing, action).await;
+        }
         if let (Some(&first), Some(chat)) = (senders.first(), &outgoing.chat)
             && let Some(prepared) = self.chat_ids.prepare(first, chat, &outgoing.key)
         {
@@ -130,6 +133,9 @@ impl Senders<'_> {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
+        if let Some(action) = outgoing.action() {
+            return self.act(prepared, outgoing, action).await;
+        }
         let adapter = prepared.adapter;
         let senders = self.senders();
         let (refused, is_own) = match self.hand_over_by(prepared, outgoing).await {
@@ -186,6 +192,7 @@ impl Senders<'_> {
             Err(
                 why @ (PrepareError::NotOnWhatsApp
                 | PrepareError::NotInGroup
+                | PrepareError::Target(_)
                 | PrepareError::Failed(_)
                 | PrepareError::Stale(_)),
             ) => HandOverError::NotHanded(why.to_string()),
@@ -228,9 +235,16 @@ impl Senders<'_> {
         struct Answer {
             ack: Option<i32>,
         }
+        let (message_id, key) = match look_up {
+            LookUp::Message { message_id, key } => (message_id, key),
+            LookUp::Action(outgoing) => {
+                let lacking = || LookUpError::NoAdapter("it is no action".to_owned());
+                let action = outgoing.action().ok_or_else(lacking)?;
+                return self.find_action(adapters, outgoing, action).await;
+            }
+        };
         let (mut refusals, mut is_blind) = (Vec::new(), true);
         for &adapter in adapters.iter().filter(|name| **name != AdapterName::Dom) {
-            let LookUp { message_id, key } = look_up;
             let argument = json!({ "message_id": message_id, "key": key });
             let found =
                 bridge::call_within(self.page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
@@ -298,7 +312,7 @@ impl Senders<'_> {
     }
 
     /// The adapters that can send now, in the order in which they are tried.
-    fn senders(&self) -> Vec<AdapterName> {
+    pub(super) fn senders(&self) -> Vec<AdapterName> {
         self.standing.borrow().senders.clone()
     }
 
@@ -475,7 +489,7 @@ impl Senders<'_> {
 }
 
 /// Those of `senders` that have not had their chance when `adapter` has.
-fn behind(senders: &[AdapterName], adapter: AdapterName) -> &[AdapterName] {
+pub(super) fn behind(senders: &[AdapterName], adapter: AdapterName) -> &[AdapterName] {
     let tried = senders.iter().position(|name| *name == adapter);
     tried.map_or(&[], |at| &senders[at + 1..])
 }

@@ -11,6 +11,7 @@ mod support;
 
 mod adapters;
 mod adopt;
+mod after;
 mod autumn;
 mod bridge;
 mod browser;

@@ -104,6 +104,20 @@ impl Running {
         }
     }
 
+    /// Waits until the phone shows what it should.
+    async fn until_phone(&self, fit: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + STATE_TIMEOUT;
+        let mut look = interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            let phone = self.get("/phone/state").await;
+            if fit(&phone) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the phone stayed {phone}");
+        }
+    }
+
     async fn stop(self) {
         self.stop.cancel();
         timeout(STOP_TIMEOUT, self.task)

@@ -10,6 +10,7 @@
 //!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
 //! ```
 
+mod after;
 mod delivery;
 mod linking;
 
@@ -229,6 +230,26 @@ impl Connection {
                 self.take(message, &user, &server, &from_server).await
             }
             FromPage::Reupload { request, id } => self.reupload(request, &id).await,
+            FromPage::Change {
+                id,
+                target,
+                change,
+                envelopes,
+            } => {
+                let done = after::Done {
+                    id,
+                    target,
+                    act: change,
+                    envelopes,
+                };
+                self.take_change(done).await
+            }
+            FromPage::Seen { user, server } => self.seen(&user, &server),
+            FromPage::ChatState {
+                user,
+                server,
+                state,
+            } => self.chat_state(&user, &server, state),
             FromPage::Received { ids } => self.received(ids).await,
             FromPage::Logout => {
                 let Some((device, _)) = &self.link else {

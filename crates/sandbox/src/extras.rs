@@ -57,10 +57,15 @@ pub(super) struct SentMedia {
 }
 
 /// People call it a voice message; the page's word is `ptt`, which is read as well.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives it a reference"
+)]
 fn in_plain_words<S: Serializer>(kind: &MediaKind, serializer: S) -> Result<S::Ok, S::Error> {
-    match kind {
-        MediaKind::Ptt => serializer.serialize_str("voice"),
-        kind => kind.serialize(serializer),
+    if matches!(kind, MediaKind::Ptt) {
+        serializer.serialize_str("voice")
+    } else {
+        kind.serialize(serializer)
     }
 }
 

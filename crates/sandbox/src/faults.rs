@@ -137,6 +137,9 @@ pub(super) struct Faults {
     /// An open page for which this many things or more waited loads itself again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) resume_limit: Option<u64>,
+    /// Seconds after which a message cannot be edited any more (1,200).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) edit_window_seconds: Option<u64>,
     /// What becomes of a search in the page's own storage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message_search: Option<MessageSearchFault>,
@@ -427,6 +430,7 @@ impl Faults {
             passkey_proof_ms: other.passkey_proof_ms.or(self.passkey_proof_ms),
             offline_queue: other.offline_queue.or(self.offline_queue),
             resume_limit: other.resume_limit.or(self.resume_limit),
+            edit_window_seconds: other.edit_window_seconds.or(self.edit_window_seconds),
             message_search: other.message_search.or(self.message_search),
             media_upload: other.media_upload.or(self.media_upload),
             media_download: other.media_download.or(self.media_download),

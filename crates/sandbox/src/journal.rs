@@ -16,6 +16,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
+    after::Change,
     extras::Extras,
     number::Number,
     ratchets::Envelope,
@@ -133,6 +134,16 @@ pub(super) enum Record {
     },
     Brought {
         stanza: Stanza,
+    },
+    Changed {
+        change: Change,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
+    },
+    Seen {
+        account: Number,
+        chat: Chat,
+        at: String,
     },
     Grouped {
         group: Group,

@@ -14,6 +14,7 @@
 //! Invariants: a message is on disk before it is acknowledged; nothing that a message, a code or
 //! a number says is ever logged; an injected fault is the only reason to misbehave.
 
+mod after;
 mod answer;
 
 mod code;

@@ -106,8 +106,8 @@ impl MediaStore {
     /// Takes an encrypted file, announced with its hash. Answers the path that it has from now on.
     pub(super) async fn take(&self, token: &str, body: Body) -> Result<String, MediaError> {
         let incoming = self.folder.join(format!("{}.part", random_name()));
-        let taken = take_to(&incoming, body).await;
-        let kept = taken.and_then(|hash| {
+        let hash = take_to(&incoming, body).await;
+        let kept = hash.and_then(|hash| {
             if URL_SAFE_NO_PAD.encode(hash) != token {
                 return Err(MediaError::OtherHash);
             }

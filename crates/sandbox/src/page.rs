@@ -7,7 +7,7 @@ use std::{collections::HashMap, io, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Path as UrlPath, Query, State, WebSocketUpgrade},
+    extract::{Query, State, WebSocketUpgrade},
     http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{Html, IntoResponse, Response},
 };
@@ -59,6 +59,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/receipts.js", JS, include_str!("page/receipts.js")),
     ("/web/reactions.js", JS, include_str!("page/reactions.js")),
     ("/web/incoming.js", JS, include_str!("page/incoming.js")),
+    ("/web/after.js", JS, include_str!("page/after.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
     ("/web/whats-new.js", JS, include_str!("page/whats-new.js")),
     ("/web/history.js", JS, include_str!("page/history.js")),
@@ -174,10 +175,11 @@ pub(super) async fn code(body: Bytes) -> Result<Answer<Value>, ApiError> {
 /// `POST /mms/{type}/{hash}`: takes a medium that a page has encrypted, announced with the hash of the encrypted file.
 pub(super) async fn upload(
     State(app): State<App>,
-    UrlPath((_type, token)): UrlPath<(String, String)>,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let token = uri.path().rsplit('/').next().unwrap_or_default();
     match media_faults(&app, &headers).media_upload {
         Some(MediaUploadFault::Refused) => {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -188,7 +190,7 @@ pub(super) async fn upload(
         }
         None => {}
     }
-    match app.server.media().take(&token, body).await {
+    match app.server.media().take(token, body).await {
         Ok(direct_path) => {
             Answer(json!({ "url": direct_path, "direct_path": direct_path })).into_response()
         }
@@ -216,16 +218,15 @@ pub(super) async fn download(
     match media_faults(&app, &headers).media_download {
         Some(
             MediaDownloadFault::Expired | MediaDownloadFault::Waiting | MediaDownloadFault::Gone,
-        ) => {
-            if !store.is_renewed(uri.path()) {
-                return StatusCode::GONE.into_response();
-            }
-        }
+        ) if !store.is_renewed(uri.path()) => return StatusCode::GONE.into_response(),
         Some(MediaDownloadFault::Never) => {
             until_healed(&app, &headers, |faults| faults.media_download.is_none()).await;
         }
         Some(MediaDownloadFault::Corrupt) => is_corrupt = true,
-        None => {}
+        Some(
+            MediaDownloadFault::Expired | MediaDownloadFault::Waiting | MediaDownloadFault::Gone,
+        )
+        | None => {}
     }
     let Ok(file) = tokio::fs::File::open(path).await else {
         return StatusCode::NOT_FOUND.into_response();

@@ -21,7 +21,6 @@ use super::{
     answer::{Answer, ApiError, Fields},
     code::ScannedCode,
     faults::Faults,
-    journal::Message,
     number::Number,
     pairing::PairingCode,
     server::Refusal,
@@ -77,15 +76,20 @@ pub(super) async fn passkey(
 pub(super) async fn messages(
     State(app): State<App>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Answer<Vec<Message>>, ApiError> {
+) -> Result<Answer<Vec<Value>>, ApiError> {
     let account = query
         .get("account")
         .map(|raw| Number::parse(raw))
         .transpose();
     let account = account.map_err(|why| ApiError::field("account", why))?;
-    let concerned = |message: &&Message| account.as_ref().is_none_or(|a| message.account == *a);
-    let messages = |taken: &[Message]| taken.iter().filter(concerned).cloned().collect();
-    Ok(Answer(app.server.read(|world| messages(world.messages()))))
+    let concerned = |message: &Value| {
+        let account = account.as_ref();
+        account.is_none_or(|account| message["account"] == account.as_str())
+    };
+    let messages = app
+        .server
+        .read(|world| world.messages().filter(concerned).collect());
+    Ok(Answer(messages))
 }
 
 /// `GET /phone/media?account=&id=`: the bytes of a message's medium, as a phone shows them.
@@ -188,9 +192,10 @@ pub(super) async fn state(
             "pairings": pairings.collect::<Vec<_>>(),
             "passkeys": passkeys.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
-            "sent": world.messages(),
+            "sent": world.messages().collect::<Vec<_>>(),
             "received": world.received(),
             "groups": world.groups.values().collect::<Vec<_>>(),
+            "chat_states": world.chat_states,
             "faults": world.faults(),
         })
     })))

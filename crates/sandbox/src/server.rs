@@ -7,6 +7,7 @@
 //!
 //! Invariant: the lock is held for plain memory work and a write or two, never across an await.
 
+mod after;
 mod linking;
 pub(super) mod mailbox;
 mod passkey;

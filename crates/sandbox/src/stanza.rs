@@ -33,7 +33,7 @@ pub(super) struct Stanza {
 }
 
 /// Where it belongs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Chat {
     Person(Number),
@@ -58,6 +58,7 @@ pub(super) struct Group {
 /// What it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are messages")]
 pub(super) enum Content {
     Message(Letter),
     /// The message of that id can be decrypted now.
@@ -229,12 +230,15 @@ impl Stanza {
     /// What it makes of a message, for `GET /phone/state`: which message, the field there, and its value.
     pub(super) fn change(&self) -> Option<(&str, &'static str, Value)> {
         match &self.content {
-            Content::Edit { target, body } => Some((target, "edited", json!(body))),
-            Content::Revoke { target, .. } => Some((target, "deleted", json!(true))),
-            Content::Reaction { target, emoji } => Some((target, "reaction", json!(emoji))),
             Content::Resolved { target } => Some((target, "waiting", Value::Null)),
             Content::Receipt { target, ack } => Some((target, "ack", json!(ack))),
-            Content::Message(_) | Content::Mapping | Content::Notice { .. } => None,
+            // The first three are a matter of `Fate`: pages do these too.
+            Content::Edit { .. }
+            | Content::Revoke { .. }
+            | Content::Reaction { .. }
+            | Content::Message(_)
+            | Content::Mapping
+            | Content::Notice { .. } => None,
         }
     }
 

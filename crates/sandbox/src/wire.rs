@@ -5,11 +5,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{code::DeviceKeys, extras::ExtrasOfPage, faults::Faults, ratchets::Envelope};
+use super::{
+    after::{Act, Doing},
+    code::DeviceKeys,
+    extras::ExtrasOfPage,
+    faults::Faults,
+    ratchets::Envelope,
+};
 
 /// From the page.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum FromPage {
     /// The first frame: who is there.
     Hello {
@@ -53,6 +60,23 @@ pub(super) enum FromPage {
     },
     /// The medium of this message is gone from the server: a phone that has it may upload it again.
     Reupload { request: u64, id: String },
+    /// A reaction to a message, another text for it, or its end.
+    Change {
+        id: String,
+        /// The message, by its inner id.
+        target: String,
+        change: Act,
+        #[serde(default)]
+        envelopes: Vec<Envelope>,
+    },
+    /// The chat has been read.
+    Seen { user: String, server: String },
+    /// The page's owner is typing, recording, or neither.
+    ChatState {
+        user: String,
+        server: String,
+        state: Doing,
+    },
     /// These things are safe in the page's storage.
     Received { ids: Vec<String> },
     /// The page acts on the faults as of this change.

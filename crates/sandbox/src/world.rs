@@ -10,10 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
+    after::{Act, ChatState, Fate},
     code::{self, DeviceKeys, ScannedCode},
     faults::{Event, FaultBoard, Faults, SocketFault},
     journal::{Device, Journal, Message, Record},
@@ -125,6 +126,13 @@ pub(super) struct World {
     pub(super) letters: HashMap<(Number, String), usize>,
     /// What was said before the next device of an account is linked.
     pub(super) history: BTreeMap<Number, Vec<Stanza>>,
+    /// What has become of each message about which something was done.
+    fates: HashMap<(Number, String), Fate>,
+    /// The ids of what pages did about messages.
+    pub(super) changed: HashSet<(Number, String)>,
+    /// Up to when the account has read each chat.
+    seen: HashMap<(Number, Chat), String>,
+    pub(super) chat_states: Vec<ChatState>,
     pub(super) groups: BTreeMap<String, Group>,
     /// People whose number an account does not know.
     pub(super) hidden: HashSet<(Number, Number)>,
@@ -158,6 +166,10 @@ impl World {
             mailboxes: BTreeMap::new(),
             letters: HashMap::new(),
             history: BTreeMap::new(),
+            fates: HashMap::new(),
+            changed: HashSet::new(),
+            seen: HashMap::new(),
+            chat_states: Vec::new(),
             groups: BTreeMap::new(),
             hidden: HashSet::new(),
             connections: BTreeMap::new(),
@@ -233,6 +245,20 @@ impl World {
                 }),
             }),
             Record::Brought { stanza } => self.put(stanza),
+            Record::Changed { change, envelopes } => {
+                let seen = self.ratchets.take(&envelopes);
+                let key = (change.account.clone(), change.target);
+                let fate = self.fates.entry(key).or_default();
+                fate.count();
+                // Devices drop what they cannot decrypt.
+                if seen.by_recipient || change.act == Act::DeleteForMe {
+                    fate.take(&change.act);
+                }
+                self.changed.insert((change.account, change.id));
+            }
+            Record::Seen { account, chat, at } => {
+                self.seen.insert((account, chat), at);
+            }
             Record::Grouped { group } => {
                 self.groups.insert(group.id.clone(), group);
             }
@@ -255,6 +281,10 @@ impl World {
             } else if stanza.content == Content::Mapping {
                 self.hidden.remove(&pair);
             }
+        }
+        if let Some((target, act)) = Act::of(&stanza.content) {
+            let key = (stanza.account.clone(), target.to_owned());
+            self.fates.entry(key).or_default().take(&act);
         }
         let mailbox = self.mailboxes.entry(stanza.account.clone()).or_default();
         if stanza.letter().is_some() {
@@ -471,9 +501,21 @@ impl World {
         &self.faults
     }
 
-    /// All messages taken, oldest first.
-    pub(super) fn messages(&self) -> &[Message] {
-        &self.messages
+    /// All messages taken, oldest first, and what became of each.
+    pub(super) fn messages(&self) -> impl Iterator<Item = Value> {
+        self.messages.iter().map(|message| {
+            let mut shown = json!(message);
+            self.add_fate(&message.account, &message.id, &mut shown);
+            shown
+        })
+    }
+
+    fn add_fate(&self, account: &Number, id: &str, shown: &mut Value) {
+        let fate = self.fates.get(&(account.clone(), id.to_owned()));
+        let fate = fate.map(|fate| json!(fate));
+        if let (Some(Value::Object(fate)), Some(shown)) = (fate, shown.as_object_mut()) {
+            shown.extend(fate);
+        }
     }
 
     /// The last messages that others wrote to accounts, or owners by hand, oldest first, and what became of each.
@@ -481,7 +523,19 @@ impl World {
         let mut shown: Vec<Value> = Vec::new();
         for mailbox in self.mailboxes.values() {
             let latest = mailbox.iter().rev().filter(|one| one.letter().is_some());
-            let mut latest: Vec<Value> = latest.take(RECEIVED_SHOWN).map(Stanza::shown).collect();
+            let mut latest: Vec<Value> = latest
+                .take(RECEIVED_SHOWN)
+                .map(|stanza| {
+                    let mut shown = stanza.shown();
+                    self.add_fate(&stanza.account, &stanza.id, &mut shown);
+                    let chat = (stanza.account.clone(), stanza.chat.clone());
+                    let seen = self.seen.get(&chat);
+                    if !stanza.is_own() && seen.is_some_and(|seen| stanza.at <= *seen) {
+                        shown["seen"] = json!(true);
+                    }
+                    shown
+                })
+                .collect();
             let changes = mailbox.iter().filter_map(Stanza::change);
             let changes: Vec<(&str, &str, Value)> = changes.collect();
             for message in &mut latest {

@@ -143,7 +143,7 @@ async fn of_web(app: &AppState, url: &str) -> Result<Kept, ApiError> {
     }
     let kept = incoming.finish().await.map_err(refused)?;
     let mimetype = download.mimetype.filter(|named| is_mimetype(named));
-    Ok(kept.named(mimetype, download.filename.map(Into::into)))
+    Ok(kept.named(mimetype, download.filename))
 }
 
 async fn of_body(app: &AppState, body: Body) -> Result<Kept, ApiError> {

@@ -24,7 +24,7 @@ use crate::{
 
 /// The message that a path names: by its full id, or by its last part.
 #[derive(Debug)]
-pub(in crate::http) struct MessageId(String);
+pub(in crate::http) struct MessageId(pub(super) String);
 
 impl FromRequestParts<AppState> for MessageId {
     type Rejection = ApiError;

@@ -3,6 +3,7 @@
 //! A handler reads its request through `guard` and `wire`, makes one call into `session`, and answers in the words of the
 //! contract.
 
+pub(super) mod after;
 pub(super) mod bridge;
 pub(super) mod connect;
 pub(super) mod event_log;
@@ -10,6 +11,7 @@ pub(super) mod events;
 pub(super) mod evidence;
 mod feed;
 pub(super) mod health;
+pub(super) mod in_chat;
 pub(super) mod link;
 pub(super) mod link_store;
 pub(super) mod media;

@@ -97,11 +97,7 @@ impl ParsedSend {
         let to = to.ok_or(ApiError::ToNotAString)?;
         let to: Addressee = to.parse().map_err(ApiError::InvalidTo)?;
         let content = send_content::take(&mut fields)?;
-        let is_async = match fields.r#async {
-            Given::Absent => prefers_async(&parts.headers),
-            Given::Value(is_async) => is_async,
-            Given::Null | Given::WrongType => return Err(ApiError::InvalidAsync),
-        };
+        let is_async = is_async(&fields.r#async, &parts.headers)?;
         Ok(Self {
             target,
             message: OutgoingMessage {
@@ -128,7 +124,7 @@ impl ParsedSend {
 }
 
 /// The key of a request: in the header or in the body, and the same when in both.
-fn idempotency_key(
+pub(super) fn idempotency_key(
     in_body: Given<String>,
     headers: &HeaderMap,
 ) -> Result<Option<IdempotencyKey>, ApiError> {
@@ -144,6 +140,15 @@ fn idempotency_key(
     match (in_header, in_body) {
         (Some(one), Some(other)) if one != other => Err(ApiError::TwoIdempotencyKeys),
         (one, other) => Ok(one.or(other)),
+    }
+}
+
+/// Whether the caller wants its answer as soon as the request is on disk.
+pub(super) fn is_async(in_body: &Given<bool>, headers: &HeaderMap) -> Result<bool, ApiError> {
+    match in_body {
+        Given::Absent => Ok(prefers_async(headers)),
+        Given::Value(is_async) => Ok(*is_async),
+        Given::Null | Given::WrongType => Err(ApiError::InvalidAsync),
     }
 }
 
@@ -219,14 +224,18 @@ async fn really_send(
     let echo = request.target.echo.clone();
     let (sent, to) = accept(app, session, request).await?;
     let is_repeated = sent.is_repeated;
-    let accepted = AcceptedSend::of(echo, to, sent);
+    Ok(accepted(AcceptedSend::of(echo, to, sent), is_repeated))
+}
+
+/// The answer to a request that was accepted, now or before.
+pub(super) fn accepted(accepted: AcceptedSend, is_repeated: bool) -> Response {
     let status = if accepted.is_with_the_server() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
     let answer = (status, Json(accepted)).into_response();
-    Ok(marked_as_replayed(answer, is_repeated))
+    marked_as_replayed(answer, is_repeated)
 }
 
 /// Has the session send it. Answers what became of it, and whom it is for.

@@ -96,6 +96,7 @@ pub(super) fn take(fields: &mut SendBody) -> Result<Content, ApiError> {
         contacts: contact.map(cards).transpose()?.unwrap_or_default(),
         poll: poll.map(question).transpose()?,
         media: None,
+        action: None,
     };
     Ok(Content {
         body,

@@ -4,7 +4,8 @@
 //! |---|---|---|---|
 //! | `GET` | `cliente_id` in the query | the header `X-Cliente-Id` | the default session |
 //! | `POST /connect`, `/disconnect` | `cliente_id` in the body | the header | the default session |
-//! | `POST /send` | a **number** in the body | the header | 400; the default session in `single` mode |
+//! | `POST /send`, `/chats/…` | a **number** in the body | the header | 400; the default session in `single` mode |
+//! | `/messages/{id}/…` | `cliente_id` in the body | the header | the session that has sent the message; else 400 |
 //!
 //! The first that is *there* decides, even when it is wrong: an empty one, a `null`, one given twice or one that is no
 //! valid name is 400 and never falls to the next, because its sender meant *some* session.
@@ -111,15 +112,22 @@ impl Target {
         app: &AppState,
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
-        let named = match named {
-            Given::Absent => in_header(&parts.headers)?,
-            // An empty one is what a variable that was never set leaves of it.
-            Given::Null => return Err(ApiError::ClienteIdRequired),
-            Given::Value(AnyClienteId::Name(id)) => Some(one(id)?),
-            Given::Value(AnyClienteId::Number(id)) => Some(Named::number(id)?),
-            Given::WrongType => return Err(InvalidClienteId.into()),
-        };
-        Self::or_default(named, parts, app)
+        Self::or_default(in_body(named, parts)?, parts, app)
+    }
+
+    /// For what is done to a message, which may say by itself whose it is: the session that the request names, if it names one.
+    pub(in crate::http) fn of_action<B: FromBody>(
+        named: &Given<AnyClienteId>,
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Option<Self>, ApiError> {
+        purpose::check_post::<B>(body, parts, app)?;
+        let named = in_body(named, parts)?;
+        if named.is_none() && app.config.session_mode == SessionMode::Multi {
+            return Ok(None);
+        }
+        Self::or_default(named, parts, app).map(Some)
     }
 
     /// For `/send`.
@@ -193,6 +201,18 @@ impl Named {
             id: ClienteId::from_number(id)?,
             echo: Value::from(id.clone()),
         })
+    }
+}
+
+/// In the body, or else in the header.
+fn in_body(named: &Given<AnyClienteId>, parts: &Parts) -> Result<Option<Named>, ApiError> {
+    match named {
+        Given::Absent => in_header(&parts.headers),
+        // An empty one is what a variable that was never set leaves of it.
+        Given::Null => Err(ApiError::ClienteIdRequired),
+        Given::Value(AnyClienteId::Name(id)) => one(id).map(Some),
+        Given::Value(AnyClienteId::Number(id)) => Ok(Some(Named::number(id)?)),
+        Given::WrongType => Err(InvalidClienteId.into()),
     }
 }
 

@@ -65,6 +65,11 @@ fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
             ("POST", "/api/sendContactVcard"),
             ("POST", "/send"),
             ("POST", "/media"),
+            ("POST", "/messages/{id}/reaction"),
+            ("PATCH", "/messages/{id}"),
+            ("POST", "/messages/{id}/revoke"),
+            ("POST", "/chats/{chat}/seen"),
+            ("POST", "/chats/{chat}/typing"),
             ("DELETE", "/messages/{id}"),
         ]
     );

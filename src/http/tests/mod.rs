@@ -153,6 +153,11 @@ impl Api {
             .await
     }
 
+    async fn patch(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.call(Request::patch(path).body(body.into()).unwrap())
+            .await
+    }
+
     async fn post_as(&self, path: &str, id: &str, body: &Value) -> Answer {
         self.call(
             Request::post(path)

@@ -248,3 +248,106 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     >());
     assert_refused(&api.post("/connect", never).await, 408, "REQUEST_TIMEOUT");
 }
+
+#[tokio::test]
+async fn what_is_to_be_done_to_a_message_is_refused_by_field_before_its_session_is_asked() {
+    let api = Api::new(&[]);
+    let message = "false_5491158254201@c.us_3A5F0C2B1D4E6F708192";
+    for (what, body, field) in [
+        ("reaction", json!({}), "emoji"),
+        ("reaction", json!({"emoji": null}), "emoji"),
+        ("reaction", json!({"emoji": "ok"}), "emoji"),
+        ("reaction", json!({"emoji": "👍 👍"}), "emoji"),
+        ("reaction", json!({"emoji": "👍".repeat(21)}), "emoji"),
+        ("revoke", json!({"for": "you"}), "for"),
+        ("revoke", json!({"for": null}), "for"),
+    ] {
+        let mut body = body;
+        body["cliente_id"] = json!(51);
+        let path = format!("/messages/{message}/{what}");
+        let refused = api.post(&path, body.to_string()).await;
+        assert_refused(&refused, 400, "INVALID_CONTENT");
+        let said = refused.json()["message"].to_string();
+        assert!(said.contains(field), "{said}");
+    }
+    for emoji in ["👍", "❤️", "👨‍👩‍👧‍👦", "1️⃣", ""] {
+        let body = json!({"cliente_id": 51, "emoji": emoji}).to_string();
+        let path = format!("/messages/{message}/reaction");
+        assert_refused(&api.post(&path, body).await, 503, "SESSION_NOT_READY");
+    }
+    for text in [json!(null), json!(" \n"), json!(5)] {
+        let body = json!({"cliente_id": 51, "message": text}).to_string();
+        let path = format!("/messages/{message}");
+        assert_refused(&api.patch(&path, body).await, 400, "INVALID_MESSAGE");
+    }
+    assert_eq!(api.folders(), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_something_is_to_be_done_to_has_to_be_known_or_named_in_full() {
+    let api = Api::new(&[]);
+    let of = |id: &str| format!("/messages/{id}/revoke");
+    for id in [
+        // Status updates and channels are not even looked at.
+        "false_status@broadcast_3A5F0C2B1D4E6F708192_5491158254201@c.us",
+        "false_120363041234567890@newsletter_3A5F0C2B1D4E6F708192",
+        "maybe_5491158254201@c.us_3A5F0C2B1D4E6F708192",
+        "true_5491158254201@c.us",
+        "3A5F0C2B1D4E6F708192",
+        "3A5F",
+        "'x';alert(1)",
+    ] {
+        let body = json!({"cliente_id": 51}).to_string();
+        let refused = api.post(&of(&id.replace('\'', "%27")), body).await;
+        assert_refused(&refused, 404, "MESSAGE_NOT_FOUND");
+    }
+    let full = "false_5491158254201@c.us_3A5F0C2B1D4E6F708192";
+    assert_refused(&api.post(&of(full), "{}").await, 400, "INVALID_CLIENTE_ID");
+}
+
+#[tokio::test]
+async fn what_is_to_be_done_in_a_chat_names_the_chat_and_the_session() {
+    let api = Api::new(&[]);
+    let named = json!({"cliente_id": 51, "state": "typing"});
+    for (path, body, status, code) in [
+        ("/chats/abc/seen", named.clone(), 400, "INVALID_TO"),
+        (
+            "/chats/status@broadcast/seen",
+            named.clone(),
+            400,
+            "INVALID_TO",
+        ),
+        (
+            "/chats/5491158254201/typing",
+            json!({"cliente_id": 51, "state": "sleeping"}),
+            400,
+            "INVALID_CONTENT",
+        ),
+        (
+            "/chats/5491158254201/typing",
+            json!({"cliente_id": 51}),
+            400,
+            "INVALID_CONTENT",
+        ),
+        (
+            "/chats/5491158254201/seen",
+            json!({}),
+            400,
+            "INVALID_CLIENTE_ID",
+        ),
+        (
+            "/chats/5491158254201/typing",
+            named.clone(),
+            503,
+            "SESSION_NOT_READY",
+        ),
+        (
+            "/chats/120363041234567890@g.us/seen",
+            named,
+            503,
+            "SESSION_NOT_READY",
+        ),
+    ] {
+        assert_refused(&api.post(path, body.to_string()).await, status, code);
+    }
+}

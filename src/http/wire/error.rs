@@ -171,6 +171,10 @@ causes! {
     ToNotAString = InvalidTo,
     #[error("to is not a phone number: {0}")]
     InvalidTo(InvalidRecipient) = InvalidTo,
+    #[error(
+        "the chat is neither a phone number nor the address of a chat (…@c.us, …@lid, …@g.us): {0}"
+    )]
+    InvalidChat(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
     InvalidMessage = InvalidMessage,
     #[error("give one of message, media, location, contact and poll: each is a message of its own; the text below a medium is its caption")]
@@ -240,6 +244,18 @@ causes! {
     InvalidDeliveryState = InvalidState,
     #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]
     UnknownMessage = MessageNotFound,
+    #[error(
+        "no message of this session has this id: give the whole id that GET /events has for it (data.id), or the message_id of a send"
+    )]
+    UnknownTarget = MessageNotFound,
+    #[error("this message was not sent, so nothing can be done to it: it is {0}")]
+    TargetNotSent(&'static str) = MessageNotFound,
+    #[error("this id names what was done to a message: give the id of the message")]
+    TargetIsAnAction = MessageNotFound,
+    #[error(
+        "cliente_id is required: no session of this service has sent this message, so name the one that has got it"
+    )]
+    ClienteIdRequiredForTarget = InvalidClienteId,
     #[error("the message cannot be taken back: it is {0}")]
     NotCancellable(&'static str) = NotCancellable,
     #[error(

@@ -82,6 +82,15 @@ pub(in crate::http) struct MessageInPath {
     id: String,
 }
 
+/// The chat in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct ChatInPath {
+    /// A phone number with its country code, or the address of a chat: `…@c.us`, `…@lid`, `…@g.us`.
+    #[param(example = "5491158254201")]
+    chat: String,
+}
+
 /// The webhook in a path.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -111,6 +111,11 @@ pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
         fields_of::<ConnectBody>(),
         fields_of::<DisconnectBody>(),
         fields_of::<SendBody>(),
+        fields_of::<ReactionBody>(),
+        fields_of::<EditBody>(),
+        fields_of::<RevokeBody>(),
+        fields_of::<SeenBody>(),
+        fields_of::<TypingBody>(),
         fields_of::<PasskeyBody>(),
         fields_of::<WebhookBody>(),
         fields_of::<RedriveBody>(),
@@ -273,6 +278,113 @@ pub(in crate::http) struct MediaField {
     pub(in crate::http) caption: Option<String>,
     /// It can be looked at once: a picture, a film or a voice message.
     pub(in crate::http) view_once: Option<bool>,
+}
+
+/// The body of `POST /messages/{id}/reaction`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ReactionRequest)]
+pub(in crate::http) struct ReactionBody {
+    /// The session. Not needed for a message that this service has sent.
+    #[serde(default)]
+    #[schema(value_type = Option<NamedClienteId>)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// One emoji. Empty: the reaction is taken back.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, max_length = 40, example = "👍")]
+    pub(in crate::http) emoji: Given<String>,
+    /// Answer as soon as it is on disk.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    pub(in crate::http) r#async: Given<bool>,
+    /// As the header Idempotency-Key.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    pub(in crate::http) idempotency_key: Given<String>,
+}
+
+/// The body of `PATCH /messages/{id}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EditRequest)]
+pub(in crate::http) struct EditBody {
+    /// The session. Not needed for a message that this service has sent.
+    #[serde(default)]
+    #[schema(value_type = Option<NamedClienteId>)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// The new text, or caption. WhatsApp drops blanks around it.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "Hola, Ana")]
+    pub(in crate::http) message: Given<String>,
+    /// Answer as soon as it is on disk.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    pub(in crate::http) r#async: Given<bool>,
+    /// As the header Idempotency-Key.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    pub(in crate::http) idempotency_key: Given<String>,
+}
+
+/// The body of `POST /messages/{id}/revoke`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RevokeRequest)]
+pub(in crate::http) struct RevokeBody {
+    /// The session. Not needed for a message that this service has sent.
+    #[serde(default)]
+    #[schema(value_type = Option<NamedClienteId>)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// For whom it is deleted; without it for everybody.
+    #[serde(default)]
+    #[schema(value_type = Option<RevokeFor>, inline, nullable = false)]
+    pub(in crate::http) r#for: Given<RevokeFor>,
+    /// Answer as soon as it is on disk.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    pub(in crate::http) r#async: Given<bool>,
+    /// As the header Idempotency-Key.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    pub(in crate::http) idempotency_key: Given<String>,
+}
+
+/// For whom a message is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum RevokeFor {
+    Everybody,
+    Me,
+}
+
+/// The body of `POST /chats/{chat}/seen`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SeenRequest)]
+pub(in crate::http) struct SeenBody {
+    /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, example = 51)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+}
+
+/// The body of `POST /chats/{chat}/typing`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = TypingRequest)]
+pub(in crate::http) struct TypingBody {
+    /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, example = 51)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// What the other members of the chat see.
+    #[serde(default)]
+    #[schema(value_type = TypingState, inline, required = true)]
+    pub(in crate::http) state: Given<TypingState>,
+}
+
+/// What the members of a chat see of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum TypingState {
+    Typing,
+    Recording,
+    Paused,
 }
 
 /// One contact card, or several.

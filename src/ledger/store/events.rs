@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{File, StoreError, consumers};
 use crate::{
-    heard::{HeardMessage, Numberless, Quoted},
+    heard::{HeardEdit, HeardMessage, Numberless, Quoted},
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
     masked::{Number, Text, WaId},
 };
@@ -60,16 +60,19 @@ pub(in crate::ledger) mod statements {
          ORDER BY seq DESC LIMIT ?3"#;
     pub(in crate::ledger) const IS_WRITTEN: &str =
         "SELECT 1 FROM events WHERE session = ?1 AND once = ?2";
+    pub(in crate::ledger) const BY_ONCE: &str =
+        "SELECT data FROM events WHERE session = ?1 AND once = ?2 AND data IS NOT NULL";
     pub(in crate::ledger) const SOURCE: &str =
         "SELECT source FROM events WHERE session = ?1 AND once = ?2";
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 10] = [
+    pub(in crate::ledger) const ALL: [&str; 11] = [
         AFTER,
         AGES,
         NUMBERLESS,
         IS_WRITTEN,
+        BY_ONCE,
         SOURCE,
         IS_SEND,
         FORGET_DATA,
@@ -108,6 +111,8 @@ pub(in crate::ledger) fn append(
         None
     } else if new.kind == EventKind::OwnMessage && source == Some(Source::Api) {
         Some(without_words(&new.data))
+    } else if new.kind == EventKind::Edited && source == Some(Source::Api) {
+        Some(without_new_text(&new.data))
     } else {
         without_quoted_send(file, new)?
     };
@@ -161,10 +166,43 @@ pub(in crate::ledger) fn numberless(
     Ok(found)
 }
 
+/// The full id of a message that was heard in a chat with a person, by its inner one. That of a message in a group cannot be found so:
+/// the log knows it by its group as well.
+pub(in crate::ledger) fn heard_id(
+    file: &File,
+    session: &str,
+    key: &str,
+) -> Result<Option<WaId>, StoreError> {
+    for side in ["in", "own"] {
+        let once = hash(&format!("message {side} person {key}"));
+        let data: Option<String> = file
+            .prepare_cached(statements::BY_ONCE)?
+            .query_row(params![session, once], |row| row.get(0))
+            .optional()?;
+        let message = data.and_then(|data| serde_json::from_str::<HeardMessage>(&data).ok());
+        if let Some(message) = message {
+            return Ok(Some(message.id));
+        }
+    }
+    Ok(None)
+}
+
 /// A message that this service sent, for an operator who wants no text of a send on disk: its caller knows what it says.
 fn without_words(data: &Text) -> Text {
     let message = serde_json::from_str::<HeardMessage>(data);
     let shorter = message.map(|message| serde_json::to_string(&message.without_words()));
+    shorter.ok().and_then(Result::ok).unwrap_or_default().into()
+}
+
+/// The same of a text that this service has edited.
+fn without_new_text(data: &Text) -> Text {
+    let edit = serde_json::from_str::<HeardEdit>(data);
+    let shorter = edit.map(|edit| {
+        serde_json::to_string(&HeardEdit {
+            text: Text::default(),
+            ..edit
+        })
+    });
     shorter.ok().and_then(Result::ok).unwrap_or_default().into()
 }
 
@@ -207,7 +245,8 @@ fn source_of(
     if is_send(file, key, &new.session)? {
         return Ok(Some(Source::Api));
     }
-    if new.kind == EventKind::OwnMessage {
+    // What was done to a message is a send of its own, or was done by hand. An acknowledgement is about a message that is known.
+    if new.kind != EventKind::Ack {
         let is_remembered = sends_since <= new.happened_at;
         return Ok(is_remembered.then_some(Source::Phone));
     }

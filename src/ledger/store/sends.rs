@@ -46,7 +46,8 @@ pub(in crate::ledger) mod statements {
         INDEXED BY sends_by_session_and_state WHERE session = ?3 AND state = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const NEWEST: &str =
         "SELECT changed_at FROM sends ORDER BY changed_at DESC LIMIT 1";
-    pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL, extras = NULL WHERE seq IN (
+    pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL,
+        extras = iif(json_extract(extras, '$.action') IS NULL, NULL, extras) WHERE seq IN (
         SELECT seq FROM sends INDEXED BY sends_with_text
         WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
     pub(in crate::ledger) const FORGET_SENDS: &str = "DELETE FROM sends WHERE seq IN (
@@ -187,7 +188,10 @@ pub(in crate::ledger) fn advance(
     }
     if !keeps_texts && !record.state.is_open() {
         record.body = None;
-        record.extras = Arc::default();
+        // What was done to which message is no text.
+        if record.extras.action.is_none() {
+            record.extras = Arc::default();
+        }
     }
     let frees_the_key =
         record.failure.is_some_and(Failure::frees_the_key) || record.state == SendState::Cancelled;

@@ -52,6 +52,48 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
 }
 
 #[test]
+fn a_text_goes_in_time_and_what_was_done_to_which_message_stays_as_long_as_the_send() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = Disk::new(LedgerOptions {
+        retention: HOUR,
+        ..options(folder.path())
+    });
+    let then = jiff::Timestamp::now();
+    let later = then + jiff::SignedDuration::from_hours(2);
+    let action = Extras {
+        action: Some(Action {
+            kind: ActionKind::Edit,
+            key: "3A5F".into(),
+            id: None,
+        }),
+        ..Extras::default()
+    };
+    let quote = Extras {
+        quote: Some("3A5F".into()),
+        ..Extras::default()
+    };
+    for (key, extras) in [("3EB0A", action), ("3EB0B", quote)] {
+        let new = NewSend {
+            extras: Arc::new(extras),
+            ..send(key)
+        };
+        serve(&mut disk, settled(then), |reply| job::accept(new, reply)).unwrap();
+        note(&mut disk, settled(then), key, Step::Handing(handing(key)));
+        note(&mut disk, settled(then), key, Step::Acknowledged(1));
+    }
+    disk.forget(settled(later)).unwrap();
+    let mut left = |key: &str| {
+        let key = key.to_owned();
+        let found = serve(&mut disk, settled(later), |reply| job::find(key, reply));
+        let found = found.unwrap().unwrap();
+        let record = found.borrow();
+        (record.body.is_some(), record.extras.is_none())
+    };
+    assert_eq!(left("3EB0A"), (false, false));
+    assert_eq!(left("3EB0B"), (false, true));
+}
+
+#[test]
 fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let now = jiff::Timestamp::from_second(1000).unwrap();

@@ -206,6 +206,61 @@ async fn what_this_service_sent_has_no_words_in_the_log_where_no_text_of_a_send_
 }
 
 #[tokio::test]
+async fn a_text_that_this_service_has_edited_is_not_in_the_log_where_no_text_of_a_send_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(LedgerOptions {
+        retention: Duration::ZERO,
+        ..options(folder.path())
+    });
+    accepted(&ledger, send("3EB0A")).await;
+    let edited = |key: &str| {
+        let data = r#"{"id":"true_1@c.us_3EB07","key":"3EB07","chat":"1@c.us","is_group":false,"from":{"phone":"2"},"is_own":true,"text":"hola"}"#;
+        NewEvent {
+            kind: EventKind::Edited,
+            own_key: Some(key.to_owned()),
+            data: data.into(),
+            ..event("51", key)
+        }
+    };
+    let by_hand = edited("3EB0B");
+    ledger.append(vec![edited("3EB0A"), by_hand]).await.unwrap();
+    let (events, _) = read(&ledger, all()).await;
+    let has_words: Vec<_> = events
+        .iter()
+        .map(|event| (event.data.contains("3EB07"), event.data.contains("hola")))
+        .collect();
+    assert_eq!(has_words, [(true, false), (true, true)]);
+}
+
+#[tokio::test]
+async fn a_message_of_a_person_is_found_by_its_inner_id_in_its_own_session_only() {
+    let (_folder, ledger) = opened();
+    let heard = |once: &str, id: &str| {
+        let data = format!(
+            r#"{{"id":"{id}","key":"3A5F","chat":"1@c.us","is_group":false,"from":{{"phone":"2"}},"kind":"text","text":"hola"}}"#
+        );
+        NewEvent {
+            data: data.into(),
+            ..event("51", once)
+        }
+    };
+    ledger
+        .append(vec![
+            heard("message in person 3A5F", "false_1@c.us_3A5F"),
+            heard(
+                "message in 120363@g.us 3A60",
+                "false_120363@g.us_3A60_2@c.us",
+            ),
+        ])
+        .await
+        .unwrap();
+    let of = async |session, key| ledger.heard_id(session, key).await.unwrap();
+    assert_eq!(of("51", "3A5F").await.as_deref(), Some("false_1@c.us_3A5F"));
+    assert_eq!(of("52", "3A5F").await, None);
+    assert_eq!(of("51", "3A60").await, None);
+}
+
+#[tokio::test]
 async fn how_far_a_session_has_heard_holds_for_one_link_and_never_goes_back() {
     let (_folder, ledger) = opened();
     let at = |second| jiff::Timestamp::from_second(second).unwrap();

@@ -68,7 +68,11 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
         // A question to the page, or something that only a page can do.
         (
             Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Busy,
-            Command::Page(PageCommand::Check { .. } | PageCommand::Evidence { .. })
+            Command::Page(
+                PageCommand::Check { .. }
+                | PageCommand::InChat { .. }
+                | PageCommand::Evidence { .. },
+            )
             | Command::Life(LifeCommand::Disconnect { logout: true, .. }),
         ) if is_hibernating => Admission::OnceAwake,
         // The notice was on the page before; the next one loads without it, or shows it again.

@@ -724,6 +724,7 @@ impl<'a, D: Driver> Running<'a, D> {
             // The mailbox has given both to the intake.
             PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::InChat { to, act, reply } => self.sending.in_chat(&to, act, reply),
             PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
             PageCommand::Passkey { ask, reply } => {
                 let now = Instant::now();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ledger::{Failure, LedgerError, Record, Step},
     session::SendLimits,
-    whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared},
+    whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared, TargetError},
 };
 
 /// A page reloads itself once or twice in a row; one that breaks each time would hold up a send, and those behind it,
@@ -203,6 +203,9 @@ impl InFlight {
                     PrepareError::NotInGroup => {
                         self.fail(&entry, Failure::NotInGroup, &why.to_string());
                     }
+                    PrepareError::Target(target) => {
+                        self.fail(&entry, failure_of(target), &why.to_string());
+                    }
                     PrepareError::Stale(_) => {
                         self.fail(&entry, Failure::ProfileStale, &why.to_string());
                     }
@@ -303,7 +306,11 @@ impl InFlight {
         let key = entry.outgoing.key.clone();
         let is_an_answer = matches!(
             result,
-            Ok(_) | Err(HandOverError::NotHanded(_) | HandOverError::NoQuote)
+            Ok(_)
+                | Err(HandOverError::NotHanded(_)
+                    | HandOverError::NoQuote
+                    | HandOverError::Target(_)
+                    | HandOverError::GivenUp(_))
         );
         self.progress.page_answers += u64::from(is_an_answer);
         match result {
@@ -316,6 +323,12 @@ impl InFlight {
                     message_id,
                 };
                 self.note(&key, taken);
+                if entry.outgoing.action().is_some() {
+                    // The page has waited for WhatsApp's server. No receipt of a recipient follows.
+                    self.progress.sent += 1;
+                    self.note(&key, Step::Acknowledged(1));
+                    return AfterHandOver::Done;
+                }
                 self.handed.push((wa_key.clone(), now));
                 if let Some(ack) = early_ack {
                     self.on_ack(&wa_key, ack);
@@ -332,6 +345,10 @@ impl InFlight {
             Err(why @ HandOverError::NoQuote) => {
                 self.fail(&entry, Failure::NoQuote, &why.to_string());
             }
+            Err(HandOverError::Target(why)) => {
+                self.fail(&entry, failure_of(why), &why.to_string());
+            }
+            Err(HandOverError::GivenUp(word)) => self.note(&key, Step::GivenUp(word)),
             Err(HandOverError::Unknown(detail)) => {
                 tracing::warn!(
                     message.key = key,
@@ -500,6 +517,14 @@ impl InFlight {
         // One that is absent goes the same way once more.
         self.progress.steps += u64::from(!matches!(step, Step::Absent));
         self.notes.push((key.to_owned(), step));
+    }
+}
+
+const fn failure_of(why: TargetError) -> Failure {
+    match why {
+        TargetError::NoMessage => Failure::NoMessage,
+        TargetError::NotEditable => Failure::NotEditable,
+        TargetError::NotRevocable => Failure::NotRevocable,
     }
 }
 

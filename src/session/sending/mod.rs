@@ -31,7 +31,7 @@ use turns::Purpose;
 
 use super::{
     Addressee, ClienteId, NumberCheck, SendError, SessionState, StaleSends,
-    command::{CheckReply, answer},
+    command::{CheckReply, InChatReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
 };
@@ -39,8 +39,8 @@ use crate::{
     ledger::{Handing, LedgerError, Record, Reset, Step},
     masked::{Number, WaId},
     whatsapp::{
-        Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Silence,
-        Standing,
+        ChatAct, ChatActError, Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError,
+        Prepared, Silence, Standing,
     },
 };
 
@@ -114,13 +114,14 @@ pub(super) enum SendAnswer {
     Open(Result<OpenSends, LedgerError>),
     LookedUp(Result<Option<i32>, LookUpError>),
     Checked(Result<Option<WaId>, PrepareError>, Addressee, CheckReply),
+    DoneInChat(Result<(), ChatActError>, InChatReply),
 }
 
 impl SendAnswer {
     /// What a turn is for that takes it: most are steps of the session's own work, some are owed to a caller.
     pub(super) const fn turn(&self) -> Purpose {
         match self {
-            Self::Checked(..) => Purpose::External,
+            Self::Checked(..) | Self::DoneInChat(..) => Purpose::External,
             Self::Prepared(..)
             | Self::Written(_)
             | Self::HandedOver(_)
@@ -229,7 +230,8 @@ impl<'a, D: Driver> Sending<'a, D> {
             SendAnswer::Prepared(..)
             | SendAnswer::HandedOver(_)
             | SendAnswer::LookedUp(_)
-            | SendAnswer::Checked(..) => {}
+            | SendAnswer::Checked(..)
+            | SendAnswer::DoneInChat(..) => {}
         }
         match answered {
             SendAnswer::Prepared(result, renewed) => self.on_prepared(result, renewed, now),
@@ -265,6 +267,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                     .on_looked_up(result, &mut self.intake.in_flight, now);
             }
             SendAnswer::Checked(result, to, reply) => self.on_checked(result, &to, reply, now),
+            SendAnswer::DoneInChat(result, reply) => answer(reply, result.map_err(SendError::from)),
         }
     }
 
@@ -286,6 +289,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                 | PrepareError::Silent(_)
                 | PrepareError::Interrupted(_)
                 | PrepareError::NotInGroup
+                | PrepareError::Target(_)
                 | PrepareError::Stale(_),
             ) => None,
         };
@@ -470,6 +474,27 @@ impl<D: Driver> Sending<'_, D> {
             SendAnswer::Checked(checked, to, reply)
         };
         self.calls.push(check.boxed());
+    }
+
+    /// Does something in a chat, at once: it is no send, and waits for none.
+    pub(super) fn in_chat(&mut self, to: &Addressee, act: ChatAct, reply: InChatReply) {
+        if self.publisher.state() != SessionState::Ready {
+            answer(reply, Err(self.publisher.not_ready()));
+            return;
+        }
+        let name = Number::from(to.as_str());
+        let known = self.intake.numbers.get(&name, Instant::now()).cloned();
+        let chat = match (known, to) {
+            (Some(Known::At(chat)), _) => Some(chat),
+            (_, Addressee::Chat(address)) => Some(address.clone()),
+            (_, Addressee::Number(_)) => None,
+        };
+        let driver = self.driver;
+        let done = async move {
+            let done = driver.in_chat(&name, chat.as_ref(), act).await;
+            SendAnswer::DoneInChat(done, reply)
+        };
+        self.calls.push(done.boxed());
     }
 
     fn on_checked(

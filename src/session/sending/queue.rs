@@ -45,18 +45,24 @@ impl QueuedSend {
     pub(super) fn of(record: &Record, deadline: Option<Instant>) -> Option<Self> {
         Some(Self {
             seq: record.seq,
-            outgoing: Outgoing {
-                key: record.key.clone(),
-                chat: Addressee::chat_of(&record.to),
-                to: record.to.clone(),
-                body: record.body.clone()?,
-                extras: record.extras.clone(),
-            },
+            outgoing: outgoing(record)?,
             deadline,
             interruptions: 0,
             turns: 0,
         })
     }
+}
+
+/// What the page gets of a send; `None` when its text is no longer kept.
+pub(super) fn outgoing(record: &Record) -> Option<Outgoing> {
+    let action = record.extras.action.as_ref();
+    Some(Outgoing {
+        key: record.key.clone(),
+        chat: Addressee::chat_of(&record.to).or_else(|| action?.chat()),
+        to: record.to.clone(),
+        body: record.body.clone()?,
+        extras: record.extras.clone(),
+    })
 }
 
 impl Queue {

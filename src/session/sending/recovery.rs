@@ -5,6 +5,9 @@
 //! has been replaced by a copy since which lacks the generation that the send was handed over in: that says nothing, and it is
 //! unknown, as it is when no adapter can tell, or none has told for long.
 //!
+//! What is done to a message has no id of its own before WhatsApp gives it one, and may be done twice: there the page is asked whether
+//! it is done, and if not, it is done again.
+//!
 //! [`OpenSendsQuery`] knows whether the ledger has answered what is open, [`Recovery`] decides what is looked up; both are pure and know
 //! no time but what they are given. [`Sending`] asks the ledger and the page.
 
@@ -19,7 +22,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{OpenSends, SendAnswer, Sending, in_flight::InFlight, staleness::Age};
+use super::{OpenSends, SendAnswer, Sending, in_flight::InFlight, queue::outgoing, staleness::Age};
 use crate::{
     browser::Gap,
     ledger::{Failure, LedgerError, Record, SendState, Step},
@@ -41,6 +44,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
 /// the function for it: then it cannot be found out. An acknowledgement that still comes makes it known after all.
 const MAX_ROUNDS: u8 = 10;
+
+/// What WhatsApp lets be done this often, and does not have afterwards, cannot be found out.
+const MAX_AGAIN: u8 = 3;
 
 /// Between two tries to read from a ledger that cannot be used.
 const LEDGER_RETRY: Duration = Duration::from_secs(5);
@@ -164,6 +170,8 @@ pub(in crate::session) struct Recovery {
     has_answered: bool,
     /// How many rounds each has been open without an answer.
     rounds: HashMap<String, u8>,
+    /// How often each thing that is done to a message has been in doubt and was not done.
+    again: HashMap<String, u8>,
     /// The one that ended the last round: the others come before it in the next.
     unanswered: Option<String>,
     /// What was handed over in these may be missing in the page's store and have been sent all the same.
@@ -215,6 +223,8 @@ impl Recovery {
         in_flight: &mut InFlight,
     ) {
         self.restored_at = page.since.restored;
+        self.again
+            .retain(|key, _| records.iter().any(|record| record.key == *key));
         page.gaps.clone_into(&mut self.gaps);
         let asked = if self.asking == Asking::Nothing {
             None
@@ -318,12 +328,19 @@ impl Recovery {
     pub(super) fn next(&mut self, now: Instant) -> Option<LookUp> {
         while self.asking == Asking::Nothing && self.retry_at.is_none_or(|at| at <= now) {
             let record = self.open.front()?;
+            if record.extras.action.is_some()
+                && let Some(outgoing) = outgoing(record)
+            {
+                self.asking = Asking::Page;
+                self.retry_at = None;
+                return Some(LookUp::Action(outgoing));
+            }
             if let Some(message_id) = record.message_id.clone() {
                 self.asking = Asking::Page;
                 self.retry_at = None;
                 let key = record.wa_key.as_ref().unwrap_or(&record.key);
                 let key = key.clone();
-                return Some(LookUp { message_id, key });
+                return Some(LookUp::Message { message_id, key });
             }
             // The page chose the id, and did not live to tell it.
             let key = record.key.clone();
@@ -377,6 +394,22 @@ impl Recovery {
             Ok(Some(ack)) => {
                 tracing::info!(message.key = key, ack, "a message was found at WhatsApp");
                 self.note(key, Step::Acknowledged(ack));
+            }
+            Ok(None) if record.extras.action.is_some() => {
+                let again = self.again.entry(key.to_owned()).or_default();
+                *again += 1;
+                if *again >= MAX_AGAIN {
+                    self.again.remove(key);
+                    let detail = "WhatsApp Web was asked for it several times, and did not say that WhatsApp has it";
+                    self.note(key, Step::Unknown(detail.to_owned()));
+                } else {
+                    tracing::info!(
+                        message.key = key,
+                        "it was not done to a message: it is done again"
+                    );
+                    self.note(key, Step::Absent);
+                    in_flight.enqueue(&record, None);
+                }
             }
             Ok(None) if self.is_from_before_the_restore(&record) => {
                 let detail = "it was handed over before an older copy of the profile took its place, and the copy cannot tell \

@@ -20,6 +20,7 @@ use crate::{
         command::{Command, PageCommand},
         error::not_ready,
     },
+    whatsapp::ChatAct,
 };
 
 /// The actor gives a send up at the same moment as its caller does, and the ledger has that a moment later: the caller waits for it.
@@ -68,6 +69,17 @@ impl SessionHandle {
     pub async fn check(&self, to: Addressee) -> Result<NumberCheck, SendError> {
         let (reply, answer) = oneshot::channel();
         self.command(PageCommand::Check { to, reply }).await?;
+        timeout(self.limits.wait, answer)
+            .await
+            .map_err(|_| SendError::Failed("the page did not answer in time".to_owned()))?
+            .map_err(|_| not_ready(&self.snapshot()))?
+    }
+
+    /// Does something in a chat that is no message, and leaves nothing behind.
+    pub async fn in_chat(&self, to: Addressee, act: ChatAct) -> Result<(), SendError> {
+        let (reply, answer) = oneshot::channel();
+        let command = PageCommand::InChat { to, act, reply };
+        self.command(command).await?;
         timeout(self.limits.wait, answer)
             .await
             .map_err(|_| SendError::Failed("the page did not answer in time".to_owned()))?
@@ -140,7 +152,13 @@ impl SessionHandle {
             waits,
         } = request;
         let by_key = idempotency_key.map(|key| Idempotency::Key(key.as_str().to_owned()));
-        let by_content = || self.dedup.map(Idempotency::SameWithin);
+        // A reaction that was taken back and given again is no repetition.
+        let is_message = message.extras.action.is_none();
+        let by_content = || {
+            self.dedup
+                .filter(|_| is_message)
+                .map(Idempotency::SameWithin)
+        };
         NewSend {
             key: new_key(),
             session: self.session.to_string(),

@@ -1,7 +1,7 @@
 // The frame around the adapters: runs first in every document of the page, gives each adapter a way to speak to the
 // service, and gives the service one function to call them by. Knows nothing of WhatsApp; the adapters beside it do.
 //
-// Called by the service as (bridge)(binding, entry, adapters, shared, passkey, hearing, content, media):
+// Called by the service as (bridge)(binding, entry, adapters, shared, passkey, hearing, content, media, after):
 //   binding   name of the CDP binding that takes one string
 //   entry     name under which the service finds the function to call commands by
 //   adapters  name -> function (say, shared) => commands
@@ -10,10 +10,11 @@
 //   hearing   function (say, shared) => {commands, shared}: keeps what the page hears (hearing.js)
 //   content   function (shared) => {fields, inventory}: what a message says beside its text (content.js)
 //   media     function (shared) => {input, stage, fields, inventory}: files on their way to WhatsApp (media.js)
+//   after     function (shared) => {prepare, handOver, lookUp, inChat, inventory}: what is done to messages that are there (after.js)
 //
 // What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken" | "passkey_request" | "heard", …}. What a command answers is
 // {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
-(function bridge(binding, entry, adapters, shared, passkey, hearing, content, media) {
+(function bridge(binding, entry, adapters, shared, passkey, hearing, content, media, after) {
   "use strict";
   // Frames inside the page are not the service's; a second run in one document would double every fact.
   if (window.top !== window || entry in window) return;
@@ -49,6 +50,12 @@
     shared.media = media?.(shared) ?? null;
   } catch (error) {
     send({ adapter: "media", kind: "broken", detail: String(error) });
+  }
+
+  try {
+    shared.after = after?.(shared) ?? null;
+  } catch (error) {
+    send({ adapter: "after", kind: "broken", detail: String(error) });
   }
 
   const commands = new Map();

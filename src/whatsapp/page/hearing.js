@@ -343,10 +343,15 @@
     if (!id?.fromMe || !isHeard(id.remote) || !(ack > 0 || ack < 0)) return;
     keep("message.ack", `ack ${scope(id)} ${id.id} ${ack}`, { chat: String(id.remote), at, late, own: id.id }, { ...placeOf(id), ack, state: ack < 0 ? "failed" : WORDS[ack] ?? "played" });
   };
+  // What the service does to messages by this page, by the id of its send: an event of it says so. The page gives it an id of its own, which the
+  // service learns later than the event.
+  const ownActs = new Map();
+  const actionOf = (kind, id, value = "") => ownActs.get(`${kind} ${id.id} ${value}`);
   const onEdited = (msg, late) => {
     const { id, latestEditMsgKey: edit, latestEditSenderTimestampMs: at } = msg;
     if (!id || !edit || !isHeard(id.remote) || isHistory(msg)) return;
-    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own: id.fromMe ? id.id : null }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: cut(textOf(msg)) });
+    const own = id.fromMe ? actionOf("edit", id, String(textOf(msg)).trim()) ?? keyOf(edit) : null;
+    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: cut(textOf(msg)) });
   };
   const onRevoked = (msg, late) => {
     const meant = msg.protocolMessageKey;
@@ -354,14 +359,16 @@
     const sender = msg.revokeSender ?? msg.author ?? msg.from;
     const isOwnAct = msg.id.fromMe && !/^admin/.test(msg.subtype ?? "");
     const at = (msg.revokeTimestamp ?? msg.t) * 1000;
-    keep("message.revoked", `revoke ${scope(meant)} ${meant.id}`, { chat: String(meant.remote), at, late, own: meant.fromMe ? meant.id : null }, {
+    const own = isOwnAct ? actionOf("revoke", meant) ?? msg.id.id : null;
+    keep("message.revoked", `revoke ${scope(meant)} ${meant.id}`, { chat: String(meant.remote), at, late, own }, {
       ...placeOf(meant), is_own: meant.fromMe, by: isOwnAct ? me() : sender ? person(sender) : null, is_by_admin: /^admin/.test(msg.subtype ?? ""),
     });
   };
   const onReaction = (reaction, late) => {
     const { id, reactionParentKey: parent, reactionText, reactionTimestamp, author, from } = reaction;
     if (!id?.id || !parent?.id || !isHeard(parent.remote)) return;
-    keep("message.reaction", `reaction ${scope(parent)} ${id.id}`, { chat: String(parent.remote), at: Number(reactionTimestamp) || null, late, own: null }, {
+    const own = id.fromMe ? actionOf("reaction", parent, reactionText ?? "") ?? id.id : null;
+    keep("message.reaction", `reaction ${scope(parent)} ${id.id}`, { chat: String(parent.remote), at: Number(reactionTimestamp) || null, late, own }, {
       ...placeOf(parent), from: id.fromMe ? me() : person(author ?? from), is_own: Boolean(id.fromMe), emoji: reactionText ? String(reactionText) : null,
     });
   };
@@ -600,6 +607,11 @@
           const own = me();
           if (!isGroup(id.remote) && ![own.phone, userOf(own.lid)].includes(userOf(id.remote))) onAck(id, ack, Date.now(), isAway());
         });
+      },
+      // The service is about to do this to a message, as the send with this id. `value`: the emoji, or the new text.
+      onOwnAction(kind, id, value, send) {
+        ownActs.set(`${kind} ${id.id} ${kind === "edit" ? value.trim() : value}`, send);
+        if (ownActs.size > MOST_REMEMBERED) ownActs.delete(ownActs.keys().next().value);
       },
       // For the adapter that has nothing but the screen, and only as long as no other one hears: a text, and how far an own one has
       // got. The screen says neither when a message was written nor by whom in a group.

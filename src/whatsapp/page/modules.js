@@ -326,6 +326,18 @@
     await shared.media.stage(medium);
   };
 
+  // What the functions for messages that are there get of the page.
+  const pageOf = () => ({
+    createWid: found.createWid, widOf, latestChat, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages, Chats: found.Chats,
+    me: () => ({ number: found.getMaybeMePnUser(), lid: found.getMaybeMeLidUser() }), find: found.storedMessages && find, Cmd: found.Cmd,
+  });
+  const after = (name) => (ask) => {
+    mustBeLoaded();
+    probe("hear");
+    if (!shared.after) throw failure("NO_AFTER", "after.js is missing");
+    return shared.after[name](ask, pageOf());
+  };
+
   // {key, chat, message_id, body, extras?} -> {key, message_id}. Throws only while certainly nothing was handed over. Takes nothing
   // under another id than the one given: the service may have made it without asking.
   const handOver = async ({ key, chat, message_id, body, extras }) => {
@@ -400,6 +412,11 @@
     handOver,
     handOverWithExtras: handOver,
 
+    prepareAfter: after("prepare"),
+    handOverAfter: after("handOver"),
+    lookUpAfter: after("lookUp"),
+    inChat: after("inChat"),
+
     dismissNotice: shared.dismissNotice,
 
     refreshCodes: async () => {
@@ -446,6 +463,6 @@
     },
 
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? [])], within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? [])], within_ms),
   };
 })

@@ -361,6 +361,23 @@
     });
   };
 
+  // What the functions for messages that are there get of the page. Not wa-js's own editMessage: it dates an edit in seconds where
+  // milliseconds are meant, so one that follows another is dropped as the older one.
+  const pageOf = () => {
+    const { whatsapp } = ready();
+    const { functions, UserPrefs, WidFactory, ChatPresence, Cmd } = whatsapp;
+    const own = (name) => shared.resolve(OWN[name]);
+    return {
+      createWid: (text) => WidFactory.createWid(text), widOf, latestChat, numberOf: own("getPhoneNumber"), lidOf: own("getCurrentLid"), Messages: messages(),
+      Chats: chatsOf(), me: () => ({ number: UserPrefs.getMaybeMePnUser(), lid: UserPrefs.getMaybeMeLidUser?.() }), find, Cmd,
+      found: { react: functions.sendReactionToMsg, canEditText: functions.canEditMsg, canEditCaption: functions.canEditCaption, sendSeen: functions.sendSeen, presence: ChatPresence },
+    };
+  };
+  const after = (name) => (ask) => {
+    if (!shared.after) throw failure("NO_AFTER", "after.js is missing");
+    return shared.after[name](ask, pageOf());
+  };
+
   // {key, chat, message_id, body, extras?} -> {key, message_id}. A plain error only while certainly nothing was handed over. Takes
   // nothing under another id than the one given: the service may have made it without asking.
   const handOver = async ({ key, chat, message_id, body, extras }) => {
@@ -458,6 +475,11 @@
     handOver,
     handOverWithExtras: handOver,
 
+    prepareAfter: after("prepare"),
+    handOverAfter: after("handOver"),
+    lookUpAfter: after("lookUp"),
+    inChat: after("inChat"),
+
     dismissNotice: shared.dismissNotice,
 
     async refreshCodes() {
@@ -524,7 +546,7 @@
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
       return taken(() => lines, 0);
     },
   };

@@ -198,3 +198,77 @@ async fn the_unmodified_wa_js_sends_files_and_loads_those_that_came() {
     assert_eq!(loaded, PNG);
     sandbox.stop().await;
 }
+
+/// What it does to messages that are there and in chats, as a person at the phone sees it.
+#[tokio::test]
+async fn the_unmodified_wa_js_reacts_edits_deletes_reads_and_types() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder, CURRENT, json!({})).await;
+    let scanned = json!({"code": shown_code(&chrome).await, "number": ACCOUNT});
+    assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
+    chrome.until(LINKED).await;
+    let chat = format!("{FRIEND}@c.us");
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        let send = format!(
+            "WPP.chat.sendTextMessage('{chat}', '{text}', {{ linkPreview: false, waitForAck: true }}).then(({{ id }}) => id)"
+        );
+        ids.push(chrome.value::<String>(&send).await);
+    }
+    let [reacted, edited, deleted] = ids.try_into().expect("three messages");
+
+    let does = async |what: &str| {
+        let done: Value = chrome.value(&format!("{what}.then(() => null)")).await;
+        assert_eq!(done, json!(null));
+    };
+    does(&format!(
+        "WPP.chat.sendReactionToMessage('{reacted}', '👍')"
+    ))
+    .await;
+    does(&format!(
+        "WPP.chat.editMessage('{edited}', 'zwei', {{ linkPreview: false }})"
+    ))
+    .await;
+    does(&format!(
+        "WPP.chat.deleteMessage('{chat}', '{deleted}', true, true)"
+    ))
+    .await;
+    let messages = sandbox
+        .until_messages(|messages| {
+            let done = messages.iter().filter(|message| message["changes"] == 1);
+            done.count() == 3
+        })
+        .await;
+    assert_eq!(
+        (
+            messages.len(),
+            &messages[0]["reaction"],
+            &messages[1]["edited"],
+            &messages[2]["deleted"]
+        ),
+        (3, &json!("👍"), &json!("zwei"), &json!(true))
+    );
+    does(&format!("WPP.chat.deleteMessage('{chat}', '{reacted}')")).await;
+    sandbox
+        .until_messages(|messages| messages[0]["deleted_for_me"] == true)
+        .await;
+
+    let came = json!({"account": ACCOUNT, "from": FRIEND, "body": TEXT});
+    sandbox.post("/phone/receive", came).await;
+    chrome
+        .until(&format!("WPP.chat.get('{chat}').unreadCount === 1"))
+        .await;
+    does(&format!("WPP.chat.markIsRead('{chat}')")).await;
+    let seen = |phone: &Value| phone["received"][0]["seen"] == true;
+    sandbox.until_phone(seen).await;
+    for (what, state) in [
+        ("markIsComposing", "composing"),
+        ("markIsRecording", "recording"),
+        ("markIsPaused", "paused"),
+    ] {
+        does(&format!("Promise.resolve(WPP.chat.{what}('{chat}'))")).await;
+        let shown = |phone: &Value| phone["chat_states"][0]["state"] == state;
+        sandbox.until_phone(shown).await;
+    }
+    sandbox.stop().await;
+}

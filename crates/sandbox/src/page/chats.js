@@ -210,6 +210,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     });
     document.addEventListener('visibilitychange', drawBubbles);
 
+    require('WAWebActionListener').open();
     const query = new URLSearchParams(location.search);
     if (location.pathname !== '/send' || !query.get('phone') || sandboxPage.faults.route === 'ignored') return;
     // The real page shows its own address again once it has read this one.

@@ -9,6 +9,8 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
   class Msg extends BaseModel {
     get sender() { return this.author || this.from; }
     get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
+    get senderObj() { return { id: this.sender, isMe: this.isSentByMe }; }
+    get chat() { return require('WAWebChatCollection').ChatCollection.get(this.id.remote); }
     get mediaData() { const media = this.attributes && require('SandboxMedia').mediaOf(this); return media && media.data; }
     get mediaObject() { const media = this.attributes && require('SandboxMedia').mediaOf(this); return media && media.object; }
     /** Brings the bytes of its medium. How that went is in the stage of its data. */
@@ -185,7 +187,11 @@ sandboxPage.define('WAWebGroupMetadataCollection', (global, require, importDefau
   const { BaseCollection } = require('WAWebBaseCollection');
   class Participant extends BaseModel {}
   defineModel(Participant, 'participant', ['id', 'isAdmin', 'isSuperAdmin']);
-  class Participants extends BaseCollection {}
+  class Participants extends BaseCollection {
+    // Only others are listed here, and the account is no admin of any group.
+    iAmMember() { return true; }
+    iAmAdmin() { return false; }
+  }
   Participants.model = Participant;
   class GroupMetadata extends BaseModel {
     constructor(properties) { super(properties); this.participants = new Participants(); }
@@ -317,7 +323,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
       if (number && lid) learn(number, lid);
       ContactCollection.gadd(createWid(id)).set({ pushname, phoneNumber: number ? createWid(number + '@c.us') : undefined });
     }
-    const kept = (await readAll()).filter(({ remote }) => !/@(broadcast|newsletter)$/.test(remote));
+    const kept = (await readAll()).filter(({ remote, type }) => type !== 'protocol' && !/@(broadcast|newsletter)$/.test(remote));
     kept.sort((a, b) => a.rank - b.rank);
     const last = new Map(kept.map((message) => [message.remote, message]));
     const isUnsent = ({ fromMe, ack }) => fromMe && ack === 0;

@@ -119,9 +119,10 @@ sandboxPage.define('WAWebMsgKey', (global, require, importDefault, importNamespa
         participant: participant ? createWid(participant) : undefined,
       });
     }
-    static newId() {
+    static newId() { return Promise.resolve(MsgKey.newId_DEPRECATED()); }
+    static newId_DEPRECATED() {
       const bytes = crypto.getRandomValues(new Uint8Array(9));
-      return Promise.resolve('3EB0' + Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('').toUpperCase());
+      return '3EB0' + Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('').toUpperCase();
     }
   }
   if (field === '$1') {

@@ -69,6 +69,7 @@ sandboxPage.define('WAWebBaseModel', (global, require, importDefault, importName
       else this[name] = value;
     }
     get(name) { return this[name]; }
+    unset(name) { if (this.observed && this.observed.has(name)) this.set(name, undefined); else delete this[name]; }
     /** All is changed before anybody hears of any of it (page module WAWebBaseModel). */
     set(changes, value) {
       const all = typeof changes === 'string' ? { [changes]: value } : changes;

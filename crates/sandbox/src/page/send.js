@@ -334,7 +334,3 @@ sandboxPage.define('WAWebSendTextMsgChatAction', (global, require, importDefault
   }
   exports.sendTextMsgToChat = sendTextMsgToChat;
 });
-
-sandboxPage.define('WAWebUpdateUnreadChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  exports.sendSeen = async ({ chat }) => { chat.unreadCount = 0; };
-});

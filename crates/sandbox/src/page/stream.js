@@ -58,10 +58,14 @@ sandboxPage.define('WAWebCmd', (global, require, importDefault, importNamespace,
       Object.defineProperty(this, 'isOfflineDeliveryEnd', { get: () => require('WAWebBackendEventBus').BackendEventBus.isOfflineDeliveryEnd });
     }
     logout() { this.trigger('logout'); }
+    /** Answers nothing; the screen carries it out, if it is there. */
+    sendRevokeMsgs(chat, record, options) { this.trigger('send_revoke_msgs', chat, record, options); }
+    sendDeleteMsgs(chat, record, clearMedia) { this.trigger('send_delete_msgs', chat, record, clearMedia); }
   }
   if (sandboxPage.isEarly && !sandboxPage.faults.lid_chats) {
     CmdImpl.prototype.refreshQR = function () { require('WAWebLaunchSocketUtils').refreshQR(); };
   }
+  exports.Revoke = Object.freeze({ Sender: 'Sender', Admin: 'Admin' });
   exports.CmdImpl = CmdImpl;
   exports.Cmd = new CmdImpl();
 });

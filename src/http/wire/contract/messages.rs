@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{Moment, NamedClienteId};
 use crate::{
+    extras::ActionKind,
     ledger::{Failure, Record},
     session::NumberCheck,
 };
@@ -25,6 +26,12 @@ pub(in crate::http) struct Message {
     cliente_id: Value,
     session: String,
     to: String,
+    /// What it does to another message, where it is no message itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<ActionKind>,
+    /// To which: its full id, or the last part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
     state: &'static str,
     ack: i32,
     /// Why it failed: stable, for programs.
@@ -53,7 +60,11 @@ pub(in crate::http) struct Message {
 impl Message {
     pub(in crate::http) fn of(record: &Record) -> Self {
         let record = record.clone();
+        let action = record.extras.action.as_ref();
         Self {
+            action: action.map(|action| action.kind),
+            target: action
+                .map(|action| String::from(action.id.as_ref().unwrap_or(&action.key).clone())),
             message_id: record.message_id().to_owned(),
             key: record.key,
             cliente_id: serde_json::from_str(&record.cliente_id).unwrap_or(Value::Null),

@@ -56,9 +56,38 @@ impl AcceptedSend {
         }
     }
 
+    /// Of something that is done to a message.
+    pub(in crate::http) fn of_action(cliente_id: Value, to: String, sent: Sent) -> Self {
+        let message = if sent.ack >= 1 { "Done" } else { "Pending" };
+        Self {
+            message,
+            ..Self::of(cliente_id, to, sent)
+        }
+    }
+
     /// Whether WhatsApp's server has it; else it waits in WhatsApp's own queue, or is still queued by the service.
     pub(in crate::http) const fn is_with_the_server(&self) -> bool {
         self.data.ack >= 1
+    }
+}
+
+/// `POST /chats/{chat}/seen` and `/typing`: the page has done it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct DoneInChat {
+    success: bool,
+    #[schema(value_type = NamedClienteId)]
+    cliente_id: Value,
+    /// The chat as it is understood: the digits of a number, else the address.
+    chat: String,
+}
+
+impl DoneInChat {
+    pub(in crate::http) const fn of(cliente_id: Value, chat: String) -> Self {
+        Self {
+            success: true,
+            cliente_id,
+            chat,
+        }
     }
 }
 

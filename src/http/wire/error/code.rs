@@ -107,6 +107,7 @@ codes! {
     NotFound = NOT_FOUND, Usual, "NOT_FOUND", "No such path: see the document";
     MediaNotFound = NOT_FOUND, Usual, "MEDIA_NOT_FOUND", "No file has the id in media.id (any more); nothing was sent: bring it again with POST /media";
     MessageNotFound = NOT_FOUND, Usual, "MESSAGE_NOT_FOUND", "No message has this id (any more), or the message is of a session that the key is not for";
+    ChatNotFound = NOT_FOUND, Usual, "CHAT_NOT_FOUND", "The account has no chat with this address: give a number or the chat of an event, once a message has been sent or has come";
     SessionNotFound = NOT_FOUND, Usual, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
     WebhookNotFound = NOT_FOUND, Usual, "WEBHOOK_NOT_FOUND", "No webhook has this id, or it is about a session that the key is not for: GET /webhooks lists them";
     NoQr = NOT_FOUND, Usual, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
@@ -115,6 +116,8 @@ codes! {
     MethodNotAllowed = METHOD_NOT_ALLOWED, Usual, "METHOD_NOT_ALLOWED", "The path has other methods: see the header Allow";
     RequestTimeout = REQUEST_TIMEOUT, Usual, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
     NotCancellable = CONFLICT, Usual, "NOT_CANCELLABLE", "The message is on its way or done with already";
+    NotEditable = CONFLICT, Usual, "NOT_EDITABLE", "WhatsApp does not let the message be edited: only a text or a caption of this account, within some 15 minutes. Nothing was done: send another message";
+    NotRevocable = CONFLICT, Usual, "NOT_REVOCABLE", "WhatsApp does not let the message be deleted for everybody: it is another person's, or older than some two days. Nothing was done: {\"for\": \"me\"} deletes it for this account";
     SessionNotRunning = CONFLICT, Usual, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
     SessionRunning = CONFLICT, Usual, "SESSION_RUNNING", "Only a session that does not run can be deleted: POST /disconnect first";
     SessionLinked = CONFLICT, Usual, "SESSION_LINKED", "The session has an account, or may have: only a logout deletes that";

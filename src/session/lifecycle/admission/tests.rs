@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{ledger::NewSend, session::command::AskedBy};
+use crate::{ledger::NewSend, session::command::AskedBy, whatsapp::ChatAct};
 
 const STAGES: [Stage; 7] = [
     Stage::Idle,
@@ -14,7 +14,7 @@ const STAGES: [Stage; 7] = [
     Stage::Stopping,
 ];
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "connect",
     "disconnect",
     "logout",
@@ -22,6 +22,7 @@ const NAMES: [&str; 10] = [
     "send",
     "later",
     "check",
+    "typing",
     "evidence",
     "dismiss",
     "remove",
@@ -56,6 +57,11 @@ fn command(name: &str) -> Command {
         "later" => Command::Page(send(true)),
         "check" => Command::Page(PageCommand::Check {
             to: "5491158254201".parse().unwrap(),
+            reply: oneshot::channel().0,
+        }),
+        "typing" => Command::Page(PageCommand::InChat {
+            to: "5491158254201".parse().unwrap(),
+            act: ChatAct::Typing,
             reply: oneshot::channel().0,
         }),
         "evidence" => Command::Page(PageCommand::Evidence {
@@ -107,49 +113,49 @@ fn check(stage: Stage, published: &SessionState, wanted: &str) {
 #[test]
 fn each_command_is_done_kept_or_refused_by_stage_and_state() {
     let [init, code, linked, ready, asleep, down, _] = states();
-    check(Stage::Idle, &down, "now now now now - - - - - now");
+    check(Stage::Idle, &down, "now now now now - - - - - - now");
     check(
         Stage::Opening,
         &init,
-        "now now unlinked running - - - - - now",
+        "now now unlinked running - - - - - - now",
     );
     check(
         Stage::CalledOff,
         &down,
-        "later later later later - - - - - now",
+        "later later later later - - - - - - now",
     );
     check(
         Stage::Running,
         &init,
-        "now now now running - - now now now now",
+        "now now now running - - now now now now now",
     );
     check(
         Stage::Running,
         &code,
-        "now now now running - - now now now now",
+        "now now now running - - now now now now now",
     );
     check(
         Stage::Running,
         &linked,
-        "now now now running - now now now now now",
+        "now now now running - now now now now now now",
     );
     check(
         Stage::Running,
         &ready,
-        "now now now running now now now now now now",
+        "now now now running now now now now now now now",
     );
     for stage in [Stage::Opening, Stage::Running, Stage::Hibernating] {
         check(
             stage,
             &asleep,
-            "now now awake running now now awake awake - now",
+            "now now awake running now now awake awake awake - now",
         );
     }
-    let busy = "later later later later busy busy busy busy busy now";
+    let busy = "later later later later busy busy busy busy busy busy now";
     check(Stage::Busy, &ready, busy);
-    let falling_asleep = "later later awake later now now awake awake - now";
+    let falling_asleep = "later later awake later now now awake awake awake - now";
     check(Stage::Busy, &asleep, falling_asleep);
-    let stopping = "stops stops stops stops stops stops stops stops stops now";
+    let stopping = "stops stops stops stops stops stops stops stops stops stops now";
     check(Stage::Stopping, &ready, stopping);
 }
 
@@ -162,7 +168,7 @@ proptest! {
     ) {
         let command = command(name);
         let admission = admit(stage, &state, &command);
-        let needs_a_page = ["check", "evidence", "dismiss"].contains(&name);
+        let needs_a_page = ["check", "typing", "evidence", "dismiss"].contains(&name);
         if needs_a_page && stage != Stage::Running {
             prop_assert_ne!(admission, Admission::Now);
         }

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     browser::Measure,
     session::{LinkedProfile, MemoryReport, TransferError},
+    whatsapp::ChatAct,
 };
 
 const AFTER: Duration = Duration::from_secs(600);
@@ -395,6 +396,24 @@ async fn what_needs_the_page_waits_until_it_can_send() {
     session.says(ready()).await;
     assert!(checked.await.unwrap().unwrap().chat.is_some());
     looked.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_in_a_chat_wakes_the_session_and_goes_past_the_sends_that_wait() {
+    let mut session = Scenario::asleep().await;
+    let typing = ChatAct::Typing;
+    let typed = session.asked(move |h| async move { h.in_chat(TO.parse().unwrap(), typing).await });
+    session.wakes().await;
+    session.asks(Call::InChat(TO.to_owned(), typing)).await;
+    typed.await.unwrap().unwrap();
+    // The page does not answer about a message.
+    let hand_over = session.plan.hand_overs.hold();
+    let sent = session.send(TO);
+    session.hands_over().await;
+    let typed = session.asked(move |h| async move { h.in_chat(TO.parse().unwrap(), typing).await });
+    session.asks(Call::InChat(TO.to_owned(), typing)).await;
+    typed.await.unwrap().unwrap();
+    drop((hand_over, sent));
 }
 
 #[tokio::test(start_paused = true)]

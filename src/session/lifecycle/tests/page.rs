@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use super::scenario::ready;
 use crate::{
     browser::Closed,
-    masked::WaId,
+    masked::{Number, WaId},
     session::Phase,
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, Hear, HearError, HeardBatch, LeftOut,
-        LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence,
-        PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError, Silence,
-        Whose,
+        AdapterName, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear, HearError,
+        HeardBatch, LeftOut, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing,
+        PageEvidence, PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError,
+        Silence, Whose,
     },
 };
 
@@ -107,6 +107,7 @@ pub(super) enum Call {
     Reset(Whose),
     /// By which full id.
     LookedUp(String),
+    InChat(String, ChatAct),
     LoggedOut,
     TakenOver,
     LookedAt,
@@ -202,10 +203,13 @@ impl Driver for Scripted {
     }
 
     async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
-        self.tell(Call::LookedUp(look_up.message_id.clone().into()))
-            .await;
+        let id = match look_up {
+            LookUp::Message { message_id, .. } => message_id.clone().into(),
+            LookUp::Action(outgoing) => outgoing.key.clone(),
+        };
+        self.tell(Call::LookedUp(id)).await;
         if let Some(whatsapp) = &self.script.whatsapp {
-            return Ok(whatsapp.look_up(&look_up.key).await);
+            return Ok(whatsapp.look_up(look_up.key()).await);
         }
         self.script.plan.look_ups.next().await.unwrap_or(Ok(None))
     }
@@ -252,6 +256,16 @@ impl Driver for Scripted {
 
     async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
         Ok(self.script.plan.ears.hear(ask))
+    }
+
+    async fn in_chat(
+        &self,
+        to: &Number,
+        _chat: Option<&WaId>,
+        act: ChatAct,
+    ) -> Result<(), ChatActError> {
+        self.tell(Call::InChat(to.clone().into(), act)).await;
+        Ok(())
     }
 
     async fn take_over(&self) -> Result<(), String> {

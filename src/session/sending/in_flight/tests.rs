@@ -6,9 +6,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use super::*;
 use crate::{
+    extras::{Action, ActionKind, Extras},
     ledger::tests::record,
     session::SendError,
-    whatsapp::{AdapterName, PrepareError},
+    whatsapp::{AdapterName, PrepareError, TargetError},
 };
 
 /// How long a caller waits.
@@ -245,6 +246,9 @@ fn what_certainly_was_not_sent_has_failed_with_its_cause() {
         (PrepareError::NotOnWhatsApp, "NUMBER_NOT_ON_WHATSAPP"),
         (PrepareError::Failed(why()), "SEND_FAILED"),
         (PrepareError::Unanswered(why()), "NUMBER_NOT_CHECKED"),
+        (TargetError::NoMessage.into(), "MESSAGE_NOT_FOUND"),
+        (TargetError::NotEditable.into(), "NOT_EDITABLE"),
+        (TargetError::NotRevocable.into(), "NOT_REVOCABLE"),
     ] {
         let mut play = Play::of(&[1]);
         play.begin();
@@ -466,4 +470,63 @@ fn a_pause_that_is_over_is_no_deadline_any_more() {
         play.in_flight.next_deadline(paused),
         Some(play.began + WAIT)
     );
+}
+
+/// Takes a reaction up to the moment before its hand-over is answered.
+fn reacts() -> Play {
+    let mut play = Play::of(&[]);
+    let extras = Extras {
+        action: Some(Action {
+            kind: ActionKind::Reaction,
+            key: "3A5F0C2B1D4E6F708192".into(),
+            id: None,
+        }),
+        ..Extras::default()
+    };
+    let reaction = Record {
+        extras: extras.into(),
+        ..record(1)
+    };
+    play.in_flight.enqueue(&reaction, Some(play.now + WAIT));
+    play.hand();
+    play
+}
+
+#[test]
+fn what_is_done_to_a_message_is_at_whatsapps_server_when_the_page_answers() {
+    let mut play = reacts();
+    let done = Handed {
+        key: "page".to_owned(),
+        message_id: "true_5491158254201@c.us_page".into(),
+    };
+    assert_eq!(play.answer(Ok(done)), AfterHandOver::Done);
+    play.assert_noted(&["1 taken", "1 ack 1"]);
+    assert!(!play.in_flight.is_busy(), "no receipt follows");
+}
+
+#[test]
+fn what_cannot_be_done_to_a_message_has_failed_with_its_cause_and_keeps_its_key() {
+    for (answer, noted) in [
+        (
+            HandOverError::Target(TargetError::NoMessage),
+            "1 failed MESSAGE_NOT_FOUND",
+        ),
+        (
+            HandOverError::Target(TargetError::NotEditable),
+            "1 failed NOT_EDITABLE",
+        ),
+        (
+            HandOverError::Target(TargetError::NotRevocable),
+            "1 failed NOT_REVOCABLE",
+        ),
+        (
+            HandOverError::GivenUp("ERROR_UNKNOWN".to_owned()),
+            "1 given up ERROR_UNKNOWN",
+        ),
+    ] {
+        let mut play = reacts();
+        assert_eq!(play.answer(Err(answer)), AfterHandOver::Done);
+        play.assert_noted(&[noted]);
+        play.assert_no_turn();
+    }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::*;
 use crate::{
+    extras::{Action, ActionKind, Extras},
     ledger::tests::record,
     session::{
         SendLimits,
@@ -92,7 +93,10 @@ impl Play {
 
     #[track_caller]
     fn asks_for(&mut self, key: &str) {
-        let asked = self.recovery.next(self.now).map(|look_up| look_up.key);
+        let asked = self
+            .recovery
+            .next(self.now)
+            .map(|look_up| look_up.key().to_owned());
         assert_eq!(asked.as_deref(), Some(key));
     }
 
@@ -126,7 +130,7 @@ impl Play {
         let mut asked = Vec::new();
         self.begin(PAGE, open);
         while self.recovery.is_pending() {
-            if let Some(LookUp { key, .. }) = self.recovery.next(self.now) {
+            if let Some(LookUp::Message { key, .. }) = self.recovery.next(self.now) {
                 self.answer(answer(&key));
                 asked.push(key);
             }
@@ -423,4 +427,68 @@ fn a_ledger_that_cannot_say_leaves_it_in_doubt_until_it_can() {
     doubt.on_failure(now);
     assert!(!doubt.is_settled() && !doubt.is_due_again(now));
     assert!(doubt.is_due_again(now + LEDGER_RETRY) && doubt.ask());
+}
+
+/// A reaction that the page had when it was lost.
+fn reacted(seq: i64) -> Record {
+    let extras = Extras {
+        action: Some(Action {
+            kind: ActionKind::Reaction,
+            key: "3A5F0C2B1D4E6F708192".into(),
+            id: None,
+        }),
+        ..Extras::default()
+    };
+    Record {
+        extras: extras.into(),
+        // WhatsApp Web gives it an id of its own, and has not told it.
+        message_id: None,
+        wa_key: None,
+        ..handed(seq)
+    }
+}
+
+#[test]
+fn what_was_done_to_a_message_is_not_done_again_and_what_was_not_is_also_after_a_restore() {
+    let gaps = [Gap {
+        after: None,
+        until: None,
+        is_from_elsewhere: false,
+    }];
+    let page = Linked {
+        gaps: &gaps,
+        ..PAGE
+    };
+    let mut play = Play::linked(page, &[reacted(1), reacted(2)]);
+    play.asks_for("3EB01");
+    play.answer(Ok(Some(1)));
+    play.asks_for("3EB02");
+    play.answer(Ok(None));
+    play.assert_noted(&["1 ack 1", "2 absent"]);
+    assert_eq!(play.waiting(), [2]);
+}
+
+#[test]
+fn what_is_never_seen_to_be_done_to_a_message_is_not_done_for_ever() {
+    let mut play = Play::new();
+    for _ in 1..MAX_AGAIN {
+        play.begin(PAGE, &[reacted(1)]);
+        play.asks_for("3EB01");
+        play.answer(Ok(None));
+        play.assert_noted(&["1 absent"]);
+        assert!(play.in_flight.queue.remove("3EB01"), "it waits again");
+    }
+    play.begin(PAGE, &[reacted(1)]);
+    play.asks_for("3EB01");
+    play.answer(Ok(None));
+    play.assert_noted(&["1 unknown"]);
+    assert_eq!(play.waiting(), [0; 0]);
+}
+
+#[test]
+fn of_a_message_that_is_gone_nothing_says_what_was_done_to_it() {
+    let mut play = Play::of(&[reacted(1)]);
+    play.asks_for("3EB01");
+    play.answer(Err(LookUpError::NoAdapter("gone".to_owned())));
+    play.assert_noted(&["1 unknown"]);
 }

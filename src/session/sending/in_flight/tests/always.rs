@@ -189,8 +189,8 @@ impl World {
         }
         if let Some(look_up) = self.recovery.next(self.now) {
             let at = self.now + self.peek().min(Duration::from_secs(10));
-            let ack = i32::from(self.acknowledged.contains(&look_up.key));
-            let found = self.store.contains(&look_up.key).then_some(ack);
+            let ack = i32::from(self.acknowledged.contains(look_up.key()));
+            let found = self.store.contains(look_up.key()).then_some(ack);
             self.calls.push((at, Call::LookedUp(look_up, found)));
         }
         if !self.recovery.is_pending()
@@ -297,7 +297,7 @@ impl World {
             Call::LookedUp(look_up, found) => {
                 let result = match face % 8 {
                     1..=3 => {
-                        self.unasked.insert(look_up.key.clone());
+                        self.unasked.insert(look_up.key().to_owned());
                         Err(LookUpError::NoAnswer(why()))
                     }
                     4 => Err(LookUpError::NoAdapter(why())),
