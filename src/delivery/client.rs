@@ -1,4 +1,4 @@
-//! The HTTP client that gives events to receivers: by `http` and `https`, never through a redirect, and to no address that
+//! The HTTP client that gives events to receivers, and fetches files: by `http` and `https`, never through a redirect by itself, and to no address that
 //! [`address`](super::address) refuses.
 //!
 //! The address is looked at when it is connected to, after the name was looked up: a name that leads elsewhere a moment later
@@ -16,8 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -180,6 +181,31 @@ impl HttpClient {
             retry_after: retry_after(&parts.headers, SystemTime::now()),
             body,
         })
+    }
+}
+
+impl HttpClient {
+    /// Asks for what is at an address, and answers as soon as its head is there: its body is still to come.
+    pub(super) async fn get(
+        &self,
+        uri: &Uri,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, Unreached> {
+        if !self.may_call(uri) {
+            return Err(Unreached::Private);
+        }
+        let client = self
+            .inner
+            .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
+        let client = client.await?;
+        let mut request = Request::get(uri.clone()).body(Full::default());
+        if let Ok(request) = &mut request {
+            *request.headers_mut() = headers;
+        }
+        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
+        let asked = timeout(ATTEMPT_TIMEOUT, client.request(request)).await;
+        let answered = asked.map_err(|_| Unreached::TooSlow)?;
+        answered.map_err(|why| reason(&why, why.is_connect()))
     }
 }
 
