@@ -5,6 +5,7 @@
 //! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
 use std::{
+    collections::HashSet,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -17,7 +18,7 @@ use tokio::{
     net::TcpListener,
     runtime::{Handle, Runtime},
     task::{JoinError, JoinSet},
-    time::{Instant, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
@@ -28,7 +29,9 @@ use crate::{
     delivery::{Bridge, BridgeOptions, Clients, HubAccess, Webhooks},
     files::make_folder,
     http,
+    ledger::{Ledger, Query, ReadError, SendState},
     masked::Credential,
+    media::MediaStore,
     session::{
         Changes, ClienteId, Recipient, Registry, RegistryOptions, SessionState, session_run_before,
     },
@@ -46,6 +49,9 @@ const LEDGER_TIMEOUT: Duration = Duration::from_millis(500);
 /// A second signal that comes sooner after the first one is the same request, sent twice: PM2 and a terminal signal the whole
 /// group, and a wrapper (npm, a shell) forwards its own within milliseconds. A person does not lose patience so fast.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Files are kept for a day: one more hour does not matter.
+const MEDIA_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// After the last session has ended, answers are written within milliseconds.
 const REST_GRACE: Duration = Duration::from_secs(1);
@@ -302,6 +308,8 @@ impl App {
             watching.await;
             Ok(())
         });
+        let sweeping = sweep_media(&config, registry.ledger().clone());
+        tasks.spawn(until(stop.clone(), sweeping));
         let is_behind_a_proxy = config.trusted_proxies > 0;
         let router = http::router(state);
         tasks.spawn(http::serve(
@@ -385,6 +393,62 @@ async fn end(registry: &Registry, webhooks: &Webhooks, bridge: Option<&Bridge>) 
     };
     tokio::join!(registry.end_sessions(), webhooks.shut_down(), bridge);
     registry.close_ledger().await;
+}
+
+/// Removes files that no send needs any more, now and then. A round that does not succeed is made up for by the next one.
+fn sweep_media(config: &Config, ledger: Ledger) -> impl Future<Output = ()> + Send + use<> {
+    let store = MediaStore::new(&config.outgoing_media_dir(), config.media.largest);
+    async move {
+        let mut rounds = interval(MEDIA_SWEEP_INTERVAL);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            let swept = match media_in_use(&ledger).await {
+                Ok(in_use) => store.sweep(in_use).await.map_err(|why| why.to_string()),
+                Err(why) => Err(why.to_string()),
+            };
+            match swept {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "removed {count} files that no send needs"),
+                Err(why) => tracing::warn!("files that no send needs stay for now: {why}"),
+            }
+        }
+    }
+}
+
+/// Something that is done again and again until the service stops.
+async fn until(stop: CancellationToken, doing: impl Future<Output = ()> + Send) -> io::Result<()> {
+    stop.run_until_cancelled(doing).await;
+    Ok(())
+}
+
+/// The files of all open sends, by their hashes.
+async fn media_in_use(ledger: &Ledger) -> Result<HashSet<String>, ReadError> {
+    const PAGE: usize = 500;
+    let mut in_use = HashSet::new();
+    // No send was ever made: there is no ledger, and none is to be begun for this.
+    if !ledger.is_begun().await {
+        return Ok(in_use);
+    }
+    for state in [SendState::Queued, SendState::Handed] {
+        let mut after = 0;
+        loop {
+            let query = Query {
+                state: Some(state),
+                after,
+                limit: PAGE,
+                ..Query::default()
+            };
+            let page = ledger.list(query).await?;
+            let media = page.iter().filter_map(|send| send.extras.media.as_ref());
+            in_use.extend(media.map(|medium| medium.sha256.clone()));
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
+                break;
+            };
+            after = last.seq;
+        }
+    }
+    Ok(in_use)
 }
 
 /// The webhooks, whose delivery has begun.

@@ -44,7 +44,7 @@ pub enum Command {
     Qr(qr::Arguments),
     /// Show what the sessions are doing.
     Status(status::Arguments),
-    /// Send a text and say what became of it.
+    /// Send a text or a file and say what became of it.
     Send(send::Arguments),
     /// Show what happens, as it happens: messages that come in and go out, ticks, states.
     Listen(listen::Arguments),

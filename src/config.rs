@@ -91,6 +91,9 @@ pub struct Config {
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
     /// (false): webhooks may lead to this machine and to private networks.
     pub delivery: DeliveryOptions,
+    /// `MEDIA_MAX_MB` (200): the most megabytes of a file that is to be sent; `MEDIA_ALLOW_PRIVATE` (false): the address of such a file may
+    /// lead to this machine and to private networks.
+    pub media: MediaSettings,
     /// `CENTRAL_HUB_BASE_URL`, `CENTRAL_HUB_USER`, `CENTRAL_HUB_PASS`, `CENTRAL_HUB_CLIENTE_ID` or `CLIENTE_ID` (1), `INTERNAL_LISTENER_TOKEN`: the
     /// backend to which each text is reported; off unless the first three are set.
     pub central_hub: HubSettings,
@@ -115,6 +118,18 @@ pub struct Config {
     pub log_filter: String,
     /// Names in `.env` that no setting has and that look like one: a line for each, with the one that may be meant.
     pub slips: Vec<String>,
+}
+
+/// A megabyte, as disks count.
+const BYTES_PER_MB: u64 = 1_000_000;
+
+/// Files that are to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct MediaSettings {
+    /// The most bytes of one.
+    pub largest: u64,
+    /// Whether the address of one may lead to this machine and to private networks.
+    pub allows_private: bool,
 }
 
 /// The settings that all sessions have in common, as one value that they share. A new one is declared here and
@@ -310,6 +325,11 @@ impl Config {
         self.sessions_data().join("snapshots")
     }
 
+    /// Where the files lie that are to be sent.
+    pub fn outgoing_media_dir(&self) -> PathBuf {
+        self.sessions_data().join("outgoing")
+    }
+
     /// Where it lies which sessions should be up.
     pub fn sessions_dir(&self) -> PathBuf {
         sessions_in(&self.sessions_data())
@@ -385,6 +405,11 @@ impl Config {
                 parse::hours_at_least_one,
             ),
             delivery: delivery(settings),
+            media: MediaSettings {
+                largest: settings.parsed("MEDIA_MAX_MB", 200, parse::media_megabytes)
+                    * BYTES_PER_MB,
+                allows_private: settings.parsed("MEDIA_ALLOW_PRIVATE", false, parse::switch),
+            },
             central_hub: central_hub(settings),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),

@@ -1,15 +1,17 @@
-//! What a message that is to be sent says beside its text: a place, contact cards, a poll; what it answers, and whom it mentions. Or
-//! what is to be done to a message that is there.
+//! What a message that is to be sent says beside its text: a medium, a place, contact cards, a poll; what it answers, and whom it
+//! mentions. Or what is to be done to a message that is there.
 //!
 //! Responsible for the one shape of that: as a caller gives it, as the ledger keeps it and as the page's scripts get it. Not
 //! responsible for what of it is allowed (`http`), nor for what WhatsApp makes of it (`whatsapp/page`). Imports only `masked`.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::masked::{Number, Text, WaId};
 
-/// See the module. A plain text has none of it; of location, contacts and poll a message has one at most, and then no text. With an
+/// See the module. A plain text has none of it; of media, location, contacts and poll a message has one at most, and then no text. With an
 /// action there is nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Extras {
@@ -28,6 +30,9 @@ pub struct Extras {
     /// A question with answers to choose from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Question>,
+    /// A picture, a film, a sound, a document or a sticker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Medium>,
     /// It is no message, but something that is done to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
@@ -127,4 +132,79 @@ pub struct Question {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 12)]
     pub choices: Option<u32>,
+}
+
+/// A medium to be sent. Its bytes lie in a file of their own, which their hash names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Medium {
+    /// SHA-256 of the bytes, in 64 hexadecimal digits.
+    pub sha256: String,
+    /// How many they are.
+    pub bytes: u64,
+    /// As what it is sent.
+    pub kind: MediumKind,
+    /// The type of the bytes, in WhatsApp's words.
+    pub mimetype: String,
+    /// What a document is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<Text>,
+    /// The text below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<Text>,
+    /// It can be looked at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub view_once: bool,
+}
+
+/// An upload of this many bytes a second is slow, and one below it is taken for one that stands still.
+const SLOWEST_UPLOAD: u64 = 100_000;
+
+/// What an upload takes that is not its bytes.
+const SHORTEST_UPLOAD: Duration = Duration::from_secs(30);
+
+impl Medium {
+    /// How long the upload of so many bytes may take.
+    pub fn upload_time(bytes: u64) -> Duration {
+        SHORTEST_UPLOAD + Duration::from_secs(bytes / SLOWEST_UPLOAD)
+    }
+}
+
+impl Extras {
+    /// How much longer than a text this may take until it is with WhatsApp.
+    pub fn extra_time(&self) -> Duration {
+        let upload = |medium: &Medium| Medium::upload_time(medium.bytes);
+        self.media.as_ref().map_or(Duration::ZERO, upload)
+    }
+}
+
+/// As what a medium is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MediumKind {
+    /// A picture, shown in the chat.
+    Image,
+    /// A film, played in the chat.
+    Video,
+    /// A sound, such as a song.
+    Audio,
+    /// A voice message.
+    Voice,
+    /// A file, with its name; of any type, its bytes as they are.
+    Document,
+    /// A sticker.
+    Sticker,
+}
+
+impl MediumKind {
+    /// Its name in requests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Voice => "voice",
+            Self::Document => "document",
+            Self::Sticker => "sticker",
+        }
+    }
 }

@@ -27,9 +27,8 @@
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
 //! - `delivery` gives the events of `ledger` to their consumers, and knows of `session` only names and whose messages are wanted; `http` asks it,
 //!   and `app` gives it the function that writes an event as `http` shows it.
-//! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `heard` only `masked`, `stored` and `ledger`
-//!   only these two;
-//!   `qr` draws with `picture`.
+//! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `heard` and `extras` only `masked`, `stored` only `masked`
+//!   and `heard`, `ledger` only `masked`, `heard`, `extras` and `stored`, `media` only `extras`, `files` and `masked`; `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
 //!   there is a key; `keys` imports a session's name. `session` reads its settings from one value, `config::SessionConfig`.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
@@ -47,7 +46,7 @@
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`delivery`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`heard`], [`stored`], [`masked`], `files`, `kernel`, [`telemetry`].
+//! [`keys`], [`media`], [`qr`], [`picture`], [`heard`], [`stored`], [`masked`], `files`, `kernel`, [`telemetry`].
 
 pub mod app;
 pub mod browser;
@@ -62,6 +61,7 @@ mod kernel;
 pub mod keys;
 pub mod ledger;
 pub mod masked;
+pub mod media;
 pub mod picture;
 pub mod qr;
 pub mod session;

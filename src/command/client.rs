@@ -3,14 +3,20 @@
 //! Responsible for reaching it and for saying plainly why it cannot be reached. What an answer means is for the command.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use bytes::BytesMut;
 use clap::Args;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use reqwest::{Method, RequestBuilder, StatusCode, redirect::Policy};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::{fs::File, io::AsyncReadExt as _};
 
 use super::exit::Exit;
 use crate::{
@@ -23,6 +29,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A read answers from memory within milliseconds, on a crowded machine within a second or two.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of a file is in memory at a time.
+const PART_BYTES: usize = 64 * 1024;
 
 /// Where the service is, and in which form its answer is printed.
 #[derive(Args, Clone, Debug)]
@@ -185,6 +194,20 @@ impl Client {
     pub(super) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
         let url = format!("{}{path}", self.url);
         self.http.request(Method::POST, url).json(body)
+    }
+
+    /// Brings a file, part by part.
+    pub(super) fn bring(&self, file: File, name: &str) -> RequestBuilder {
+        let parts = stream::try_unfold(file, async |mut file| {
+            let mut part = BytesMut::with_capacity(PART_BYTES);
+            let read = file.read_buf(&mut part).await?;
+            io::Result::Ok((read > 0).then(|| (Frame::data(part.freeze()), file)))
+        });
+        let url = format!("{}/media", self.url);
+        self.http
+            .request(Method::POST, url)
+            .query(&[("filename", name)])
+            .body(reqwest::Body::wrap(StreamBody::new(parts)))
     }
 
     /// The status of one session.

@@ -1,8 +1,12 @@
-//! `send`: one text to one number, and what became of it.
+//! `send`: one text or file to one number, and what became of it.
 //!
 //! The service answers when WhatsApp's server has the text, or after a while without. What is open then is asked for until it is known.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -19,7 +23,7 @@ use crate::session::ClienteId;
 /// How often an open message is asked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Send a text and say what became of it.
+/// Send a text or a file and say what became of it.
 ///
 /// Ends with 0 once WhatsApp's server has it (with --async: once the service has written it down), with 1 when it was certainly
 /// not sent, and with 5 when that is not known in time. After a 5, repeat it only with the same --idempotency-key: without
@@ -33,8 +37,17 @@ pub struct Arguments {
     #[arg(allow_hyphen_values = true)]
     to: String,
     /// The text; - reads it from standard input, less one newline at its end. (An argument can be seen in the list of processes.)
-    #[arg(allow_hyphen_values = true)]
-    message: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "file")]
+    message: Option<String>,
+    /// Send this file in place of a text.
+    #[arg(long, value_name = "PATH", conflicts_with = "message")]
+    file: Option<PathBuf>,
+    /// The text below the file.
+    #[arg(long, value_name = "TEXT", requires = "file")]
+    caption: Option<String>,
+    /// As what the file is sent: image, video, audio, voice, document, sticker [default: by its first bytes].
+    #[arg(long, requires = "file")]
+    kind: Option<String>,
     /// A name of your own for this message: the same one again is answered with what became of the first.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -50,18 +63,18 @@ pub struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
     let client = Client::new(&arguments.connection, dotenv)?;
-    let text = if arguments.message == "-" {
-        let read = io::read_to_string(io::stdin())?;
-        read.strip_suffix('\n').map_or(read.clone(), str::to_owned)
-    } else {
-        arguments.message.clone()
-    };
     let patience = Duration::from_secs(arguments.timeout);
     let until = Instant::now() + patience;
-    let (answer, wanted) = match client
-        .ask(request(arguments, &client, &text), patience)
-        .await
-    {
+    let (field, content) = match (&arguments.file, arguments.message.as_deref()) {
+        (Some(path), _) => ("media", medium(arguments, &client, path, patience).await?),
+        (None, Some("-")) => {
+            let read = io::read_to_string(io::stdin())?;
+            ("message", read.strip_suffix('\n').unwrap_or(&read).into())
+        }
+        (None, text) => ("message", text.into()),
+    };
+    let request = request(arguments, &client, field, content);
+    let (answer, wanted) = match client.ask(request, patience).await {
         Ok(answer) => (answer, !arguments.is_async),
         Err(ClientError::Refused { body, .. }) if body["code"] == "SEND_UNCONFIRMED" => {
             (Answer { body }, true)
@@ -88,8 +101,36 @@ pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fa
     Ok(exit)
 }
 
-fn request(arguments: &Arguments, client: &Client, text: &str) -> reqwest::RequestBuilder {
-    let mut body = json!({"to": arguments.to, "message": text, "async": arguments.is_async});
+/// Brings the file, and gives what a send says of it.
+async fn medium(
+    arguments: &Arguments,
+    client: &Client,
+    path: &Path,
+    patience: Duration,
+) -> Result<Value, Fault> {
+    let file = tokio::fs::File::open(path).await;
+    let file =
+        file.map_err(|why| io::Error::new(why.kind(), format!("{}: {why}", path.display())))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let brought = client.ask(client.bring(file, &name), patience).await?;
+    let mut medium = json!({"id": brought.body["id"]});
+    if let Some(caption) = &arguments.caption {
+        medium["caption"] = Value::from(caption.as_str());
+    }
+    if let Some(kind) = &arguments.kind {
+        medium["kind"] = Value::from(kind.as_str());
+    }
+    Ok(medium)
+}
+
+fn request(
+    arguments: &Arguments,
+    client: &Client,
+    field: &str,
+    content: Value,
+) -> reqwest::RequestBuilder {
+    let mut body = json!({"to": arguments.to, "async": arguments.is_async});
+    body[field] = content;
     if let Some(key) = &arguments.idempotency_key {
         body["idempotency_key"] = Value::from(key.as_str());
     }

@@ -64,6 +64,19 @@ pub(super) fn megabytes(raw: &str) -> Result<u64, String> {
     number(raw, "a whole number of megabytes, 0 for no limit")
 }
 
+/// WhatsApp takes documents of 2 GB, and its page holds a file more than once in memory.
+const MOST_MEGABYTES_OF_A_FILE: u64 = 2000;
+
+pub(super) fn media_megabytes(raw: &str) -> Result<u64, String> {
+    let wanted = "a whole number of megabytes, 1 to 2000";
+    let megabytes = number(raw, wanted)?;
+    if (1..=MOST_MEGABYTES_OF_A_FILE).contains(&megabytes) {
+        Ok(megabytes)
+    } else {
+        Err(format!("must be {wanted}"))
+    }
+}
+
 pub(super) fn rate(raw: &str) -> Result<Option<NonZeroU32>, String> {
     number(raw, "a whole number, 0 for no limit").map(NonZeroU32::new)
 }

@@ -1,4 +1,4 @@
-//! The HTTP client that gives events to receivers: by `http` and `https`, never through a redirect, and to no address that
+//! The HTTP client that gives events to receivers, and fetches files: by `http` and `https`, never through a redirect by itself, and to no address that
 //! [`address`](super::address) refuses.
 //!
 //! The address is looked at when it is connected to, after the name was looked up: a name that leads elsewhere a moment later
@@ -16,8 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -132,9 +133,10 @@ impl HttpClient {
         }
     }
 
-    /// Whether the host of an address may be called, as far as its text says: a name says nothing yet.
+    /// Whether the host of an address may be called, as far as its text says: of a name only that it is `localhost` (RFC 6761, section
+    /// 6.3). Any other is looked up when it is called.
     pub(super) fn may_call(&self, uri: &Uri) -> bool {
-        self.allows_private || ip_in(uri).is_none_or(is_public)
+        self.allows_private || (ip_in(uri).is_none_or(is_public) && !is_localhost(uri))
     }
 
     /// Posts a body, and answers with the status, and with as much of what stands behind it as has come in time.
@@ -182,6 +184,31 @@ impl HttpClient {
     }
 }
 
+impl HttpClient {
+    /// Asks for what is at an address, and answers as soon as its head is there: its body is still to come.
+    pub(super) async fn get(
+        &self,
+        uri: &Uri,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, Unreached> {
+        if !self.may_call(uri) {
+            return Err(Unreached::Private);
+        }
+        let client = self
+            .inner
+            .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
+        let client = client.await?;
+        let mut request = Request::get(uri.clone()).body(Full::default());
+        if let Ok(request) = &mut request {
+            *request.headers_mut() = headers;
+        }
+        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
+        let asked = timeout(ATTEMPT_TIMEOUT, client.request(request)).await;
+        let answered = asked.map_err(|_| Unreached::TooSlow)?;
+        answered.map_err(|why| reason(&why, why.is_connect()))
+    }
+}
+
 async fn set_up(allows_private: bool, most_idle: usize) -> Result<Inner, Unreached> {
     let mut connector = HttpConnector::new_with_resolver(Resolver { allows_private });
     connector.enforce_http(false);
@@ -210,6 +237,12 @@ fn ip_in(uri: &Uri) -> Option<IpAddr> {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     bare.unwrap_or(host).parse().ok()
+}
+
+fn is_localhost(uri: &Uri) -> bool {
+    let name = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Looks names up as the machine does, and gives only addresses that may be connected to.

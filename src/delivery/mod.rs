@@ -10,7 +10,7 @@
 //!   jitter and for a look at the machine's own addresses.
 //! - [`times`] counts how long events take from the log to a receiver, for the metrics.
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
-//! - [`client`] is the HTTP client.
+//! - [`client`] is the HTTP client, [`download`] fetches by it what a caller wants sent.
 //! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`].
 //! - [`bridge`] is one: it reports texts to the backend Central Hub.
 //! - this file has all webhooks by their ids.
@@ -25,6 +25,7 @@
 mod address;
 mod bridge;
 mod client;
+mod download;
 mod schedule;
 mod signature;
 mod times;
@@ -40,6 +41,7 @@ use std::{
 
 pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, try_login};
 use client::{ATTEMPT_TIMEOUT, HttpClient, Patience, REST_TIMEOUT};
+pub use download::{Download, DownloadError, Downloader};
 use http::StatusCode;
 use jiff::Timestamp;
 use parking_lot::Mutex;

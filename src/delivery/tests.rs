@@ -568,16 +568,27 @@ async fn private_addresses_are_refused_when_a_webhook_is_made_and_when_it_is_cal
         target.url(),
         "http://[::1]:9/".to_owned(),
         "http://169.254.169.254/latest/meta-data".to_owned(),
+        "http://LocalHost.:9/".to_owned(),
+        "http://hook.localhost/".to_owned(),
     ] {
         let draft = json!({ "url": url });
         let draft = Draft::parse(draft.as_object().unwrap()).unwrap();
         let why = service.webhooks.add(draft).await.unwrap_err();
         assert!(why.to_string().starts_with("url "), "{why}");
     }
-    // A name is looked up when it is called.
+    service.kill().await;
+    // A name is looked up when it is called; this one was allowed before.
+    let service = Service::begin(folder.path(), at_once(1));
     let port = target.address.port();
     let named = json!({"url": format!("http://localhost:{port}/")});
     let id = service.add(named).await.id;
+    service.kill().await;
+    let options = DeliveryOptions {
+        allows_private: false,
+        ..at_once(1)
+    };
+    let service = Service::begin(folder.path(), options);
+    service.webhooks.find(&id).await.unwrap();
     service.append(vec![event("a", 0)]).await;
     let tally = service.until(&id, |tally| tally.dead == 1).await;
     let (_, why) = tally.failure.unwrap();

@@ -456,6 +456,7 @@ impl<R: Receiver> Worker<R> {
                     attempts: delivery.attempts,
                     due_at: now,
                     failure: why,
+                    is_consumers: true,
                 };
             }
             Given::Waits {
@@ -472,6 +473,7 @@ impl<R: Receiver> Worker<R> {
                     attempts: delivery.attempts,
                     due_at: after(now, retry_in),
                     failure: why,
+                    is_consumers: is_receivers,
                 };
             }
             Given::Refused { why } => {
@@ -516,6 +518,7 @@ impl<R: Receiver> Worker<R> {
                 attempts: delivery.attempts,
                 due_at: after(now, Schedule::wait_after_additional(due_in, retry_after)),
                 failure: why,
+                is_consumers: true,
             };
         }
         let attempts = delivery.attempts.saturating_add(1);
@@ -524,6 +527,7 @@ impl<R: Receiver> Worker<R> {
                 attempts,
                 due_at: after(now, wait),
                 failure: why,
+                is_consumers: true,
             };
         }
         let event = &delivery.event.id;

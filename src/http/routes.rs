@@ -17,7 +17,7 @@ use utoipa_axum::{
 use super::{
     api::{
         after, bridge, chats, connect, event_log, events, evidence, groups, health, in_chat, link,
-        messages, metrics, notice, numbers, passkey, qr, send, status, waha, webhooks,
+        media, messages, metrics, notice, numbers, passkey, qr, send, status, waha, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -31,7 +31,8 @@ use super::{
             InvalidDryRun, InvalidFetch, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
             InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
             InvalidTo, InvalidTypes, InvalidWait, InvalidWebhook, LedgerUnavailable,
-            LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence,
+            LinkedToAnotherNumber, LogoutUnconfirmed, MediaNotFound, MediaTooLarge,
+            MediaUnavailable, MediaUnreachable, MessageNotFound, MessagesBusy, NoEvidence,
             NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotEditable, NotInGroup,
             NotLinked, NotRevocable, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
             NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge,
@@ -169,11 +170,27 @@ pub(super) fn all() -> Routes {
                 &[InvalidTo, InvalidMessage, InvalidContent],
                 &[InvalidAsync, InvalidDryRun],
                 &[InvalidIdempotencyKey, IdempotencyKeyReused],
+                &[
+                    MediaNotFound,
+                    MediaTooLarge,
+                    MediaUnreachable,
+                    MediaUnavailable,
+                ],
                 &[NumberNotOnWhatsApp, NotInGroup, QuoteNotFound],
                 &[Cancelled, AccountChanged],
                 &[QueueFull, QueueTimeout, SendFailed, SendUnconfirmed],
                 &[SessionNotReady, LedgerUnavailable],
             ],
+        )
+        .route(
+            SEND,
+            routes!(media::bring),
+            &[&[
+                InvalidContent,
+                RequestTimeout,
+                MediaTooLarge,
+                MediaUnavailable,
+            ]],
         )
         .route(
             SEND,

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     config::{Config, Secret},
-    delivery::{Bridge, Webhooks},
+    delivery::{Bridge, Downloader, Webhooks},
     keys::Keyring,
+    media::MediaStore,
     session::Registry,
     telemetry::DroppedLines,
 };
@@ -33,6 +34,9 @@ pub struct Shared {
     pub(super) webhooks: Webhooks,
     /// The bridge to Central Hub, if it is set.
     pub(super) bridge: Option<Bridge>,
+    /// Files that are to be sent, and what fetches them.
+    pub(super) media: MediaStore,
+    pub(super) downloader: Downloader,
     pub(super) config: Config,
     pub(super) keys: Arc<Keyring>,
     pub(super) attempts: Attempts,
@@ -66,6 +70,8 @@ impl AppState {
             registry,
             webhooks,
             bridge,
+            media: MediaStore::new(&config.outgoing_media_dir(), config.media.largest),
+            downloader: Downloader::new(config.media.allows_private),
             config: config.clone(),
             keys: Arc::new(Keyring::new(
                 config.api_key.as_ref().map(Secret::reveal),

@@ -160,6 +160,8 @@ pub enum Became {
         due_at: Timestamp,
         /// Why it has failed: for a person, without secrets.
         failure: String,
+        /// It is the consumer that has failed. Otherwise something is not there yet that the event needs.
+        is_consumers: bool,
     },
     /// It is given up. What is behind it in its lane goes on.
     Dead {

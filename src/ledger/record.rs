@@ -96,6 +96,8 @@ pub enum Failure {
     NotTaken,
     /// It is not known whether the number is on WhatsApp: the page or WhatsApp's server did not answer.
     NotChecked,
+    /// Its file did not reach WhatsApp's server.
+    NotUploaded,
     /// WhatsApp accepted it and then gave it up.
     GivenUp,
     /// The profile is older than what was sent to the recipient, and the page could not be made to begin a new Signal session.
@@ -114,7 +116,7 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NotOnWhatsApp,
         Self::NotInGroup,
         Self::NoQuote,
@@ -123,6 +125,7 @@ impl Failure {
         Self::NotRevocable,
         Self::NotTaken,
         Self::NotChecked,
+        Self::NotUploaded,
         Self::GivenUp,
         Self::ProfileStale,
         Self::TurnNotCome,
@@ -143,6 +146,7 @@ impl Failure {
             Self::NotRevocable => "NOT_REVOCABLE",
             Self::NotTaken => "SEND_FAILED",
             Self::NotChecked => "NUMBER_NOT_CHECKED",
+            Self::NotUploaded => "MEDIA_NOT_UPLOADED",
             Self::GivenUp => "REFUSED_BY_WHATSAPP",
             Self::ProfileStale => "PROFILE_STALE",
             Self::TurnNotCome => "QUEUE_TIMEOUT",
@@ -163,6 +167,7 @@ impl Failure {
     pub(super) const fn frees_the_key(self) -> bool {
         match self {
             Self::NotChecked
+            | Self::NotUploaded
             | Self::ProfileStale
             | Self::TurnNotCome
             | Self::SessionEnded

@@ -344,6 +344,7 @@ impl From<PrepareError> for SendError {
             PrepareError::Stale(why) => Self::ProfileStale(why),
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
+            | PrepareError::NotUploaded(_)
             | PrepareError::Silent(_)
             | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
         }
@@ -380,7 +381,9 @@ impl SendError {
             Some(Failure::NoMessage) => Self::NoMessage,
             Some(Failure::NotEditable) => Self::NotEditable,
             Some(Failure::NotRevocable) => Self::NotRevocable,
-            Some(Failure::NotTaken | Failure::NotChecked) | None => Self::Failed(detail),
+            Some(Failure::NotTaken | Failure::NotChecked | Failure::NotUploaded) | None => {
+                Self::Failed(detail)
+            }
             Some(Failure::GivenUp) => Self::GivenUp(detail),
             Some(Failure::ProfileStale) => Self::ProfileStale(detail),
             Some(Failure::TurnNotCome) => Self::TurnNotCome {

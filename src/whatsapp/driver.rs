@@ -546,6 +546,9 @@ pub enum PrepareError {
     /// The page gave no answer, as when it reloads itself: the same may work in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
+    /// The file of the message did not reach WhatsApp's server, which says nothing about the message.
+    #[error("{0}; nothing was sent, and the same request can be made again")]
+    NotUploaded(String),
     /// The profile is older than what was sent to this recipient, who would not see the message, and the page cannot begin a new
     /// Signal session.
     #[error("{0}")]
@@ -561,7 +564,9 @@ impl PrepareError {
             | Self::Target(_)
             | Self::Failed(_)
             | Self::Stale(_) => true,
-            Self::Unanswered(_) | Self::Silent(_) | Self::Interrupted(_) => false,
+            Self::Unanswered(_) | Self::NotUploaded(_) | Self::Silent(_) | Self::Interrupted(_) => {
+                false
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod hearing;
 mod input;
 mod inventory;
 mod listener;
+mod media;
 mod page;
 mod pairing;
 mod passkey;

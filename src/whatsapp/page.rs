@@ -82,6 +82,8 @@ pub struct PageSettings {
     pub scripts: PageScripts,
     /// The bundle of wa-js; need not be there. Read for each load, so that the next start takes a new one.
     pub wa_js_path: PathBuf,
+    /// Where the files lie that are to be sent, each by the name of its hash.
+    pub media_dir: PathBuf,
     /// Whether evidence may show a linked account's chats.
     pub evidence_of_chats: bool,
 }
@@ -91,6 +93,7 @@ pub struct PageSettings {
 pub struct WhatsAppPage {
     browser: Browser,
     url: String,
+    media_dir: PathBuf,
     /// In the order in which they are tried.
     adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
@@ -153,6 +156,7 @@ impl Driver for WhatsAppPage {
             Ok((standing, listener)) => Ok(Self {
                 browser,
                 url: settings.url.clone(),
+                media_dir: settings.media_dir.clone(),
                 adapters: settings.adapters.clone(),
                 standing,
                 chat_ids: ChatIds::default(),
@@ -380,6 +384,7 @@ impl WhatsAppPage {
             away: &self.away,
             standing: &self.standing,
             chat_ids: &self.chat_ids,
+            media_dir: &self.media_dir,
             verdicts: &self.verdicts,
         }
     }

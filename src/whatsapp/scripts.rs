@@ -15,19 +15,21 @@ const PASSKEY: &str = include_str!("page/passkey.js");
 const HEARING: &str = include_str!("page/hearing.js");
 const CONTENT: &str = include_str!("page/content.js");
 const READING: &str = include_str!("page/reading.js");
+const MEDIA: &str = include_str!("page/media.js");
 const AFTER: &str = include_str!("page/after.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
     "hearing.js",
     "content.js",
     "reading.js",
+    "media.js",
     "after.js",
     "modules.js",
     "wa_js.js",
@@ -89,10 +91,11 @@ impl PageScripts {
         let passkey = self.script("passkey.js", PASSKEY, &mut own)?;
         let hearing = self.script("hearing.js", HEARING, &mut own)?;
         let content = self.script("content.js", CONTENT, &mut own)?;
+        let media = self.script("media.js", MEDIA, &mut own)?;
         let after = self.script("after.js", AFTER, &mut own)?;
         let reading = self.script("reading.js", READING, &mut own)?;
         let source = format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {after}, {reading});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {media}, {after}, {reading});"
         );
         Ok(DocumentStart { source, own })
     }

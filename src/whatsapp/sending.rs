@@ -2,7 +2,7 @@
 //!
 //! Invariant: a send moves on to another adapter only when it is certain that the one before handed nothing over.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, path::Path, time::Duration};
 
 use chromiumoxide::Page;
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use super::{
     ResetError, Standing, Whose,
     bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NO_SUCH_COMMAND, NOT_LOADED},
     chat_ids::ChatIds,
+    media::{self, NOT_STAGED},
     typing::{Away, Mistyped, Typing},
 };
 use crate::masked::WaId;
@@ -82,6 +83,8 @@ pub(super) struct Senders<'a> {
     pub(super) away: &'a Away,
     pub(super) standing: &'a watch::Receiver<Standing>,
     pub(super) chat_ids: &'a ChatIds,
+    /// Where the files lie that are to be sent.
+    pub(super) media_dir: &'a Path,
     pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
 
@@ -117,6 +120,7 @@ impl Senders<'_> {
         if let (Some(&first), Some(chat)) = (senders.first(), &outgoing.chat)
             && let Some(prepared) = self.chat_ids.prepare(first, chat, &outgoing.key)
         {
+            self.stage(first, outgoing).await?;
             return Ok(prepared);
         }
         self.prepare_by(senders, outgoing).await
@@ -182,6 +186,7 @@ impl Senders<'_> {
             Err(
                 PrepareError::Interrupted(why)
                 | PrepareError::Unanswered(why)
+                | PrepareError::NotUploaded(why)
                 | PrepareError::Silent(why),
             ) => HandOverError::Interrupted(why),
             Err(
@@ -363,7 +368,15 @@ impl Senders<'_> {
                 continue;
             }
             let why = match self.make_ready(adapter, outgoing).await {
-                Ok(prepared) => return Ok(prepared),
+                Ok(prepared) => match self.stage(adapter, outgoing).await {
+                    Ok(()) => return Ok(prepared),
+                    // Another adapter finds the page's functions in another way.
+                    Err(PrepareError::Failed(why)) => {
+                        failed = PrepareError::Failed(why);
+                        continue;
+                    }
+                    Err(why) => return Err(why),
+                },
                 Err(why) => why,
             };
             failed = match why.code.as_str() {
@@ -389,6 +402,14 @@ impl Senders<'_> {
             (PrepareError::Failed(_), Some(why)) => Err(PrepareError::Unanswered(why)),
             (failed, _) => Err(failed),
         }
+    }
+
+    /// Has the file of a message uploaded, if it has one: so that it is on WhatsApp's server before the message is handed over.
+    async fn stage(&self, adapter: AdapterName, outgoing: &Outgoing) -> Result<(), PrepareError> {
+        let Some(medium) = &outgoing.extras.media else {
+            return Ok(());
+        };
+        media::stage(self.page, adapter, self.media_dir, outgoing, medium).await
     }
 
     async fn make_ready(
@@ -445,7 +466,10 @@ impl Senders<'_> {
             Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
                 Outcome::Unknown(why.detail)
             }
-            Err(why) if why.code == NOT_LOADED => Outcome::Interrupted(why.detail),
+            // The page was loaded again, and has the file no more.
+            Err(why) if [NOT_LOADED, NOT_STAGED].contains(&why.code.as_str()) => {
+                Outcome::Interrupted(why.detail)
+            }
             Err(why) if why.code == MOVED => Outcome::Moved(why.detail),
             Err(why) if why.code == NO_QUOTE => Outcome::NoQuote,
             // The recipient is known by now and a text is only a text: what the page throws is about the call.

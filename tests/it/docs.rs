@@ -67,6 +67,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         event_retention,
         central_hub,
         delivery,
+        media,
         evidence_of_chats,
         api_key,
         api_keys_file,
@@ -88,7 +89,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         format!("{restore_sessions} {sessions:?} {connect_wait:?}"),
         format!("{idempotency:?} {message_retention:?} {event_retention:?} {evidence_of_chats}"),
         format!("{central_hub:?}"),
-        format!("{delivery:?}"),
+        format!("{delivery:?} {media:?}"),
         format!("{log_format:?} {log_filter}"),
     ]
 }

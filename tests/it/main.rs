@@ -32,6 +32,7 @@ mod ledger;
 mod lifecycle;
 mod logs;
 mod matrix;
+mod media;
 mod metrics;
 mod missing;
 mod network;

@@ -341,6 +341,20 @@ test("a page that cannot search its store hears on after more came than it can k
   assert.equal(fetch().length, 10, "what comes later is heard");
 });
 
+test("what became of a message of the last seconds comes behind that message", async () => {
+  const { stored, hearing, all, pass } = page();
+  const t = Math.floor(Date.now() / 1000) - 2;
+  const key = { id: "3E0F", toString: () => "3E0F" };
+  const young = message("3A01", { t, latestEditMsgKey: key, latestEditSenderTimestampMs: t * 1000 });
+  stored.push(row(young));
+  const reaction = { id: { id: "3E0E", fromMe: false }, reactionParentKey: young.id, reactionText: "👍", reactionTimestamp: t * 1000, from: young.id.remote };
+  hearing.shared.attach("modules", { reactions: { bulkUpsert: () => {}, bulkGetByParentMsgKey: async () => [reaction] } });
+  const heard = all({ walks: 1, since: (t - 600) * 1000, reach: (t - 600) * 1000 });
+  await new Promise((done) => setTimeout(done, 8));
+  pass(2000);
+  assert.deepEqual((await heard).map(({ kind }) => kind), ["message", "message.edited", "message.reaction"]);
+});
+
 test("an edit by a clock that goes slow is found when a page begins", async () => {
   const { stored, all } = page();
   const t = Math.floor(Date.now() / 1000) - 3600;

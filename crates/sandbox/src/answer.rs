@@ -106,6 +106,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotWaiting => (StatusCode::BAD_REQUEST, "NOT_WAITING", "id"),
             Refusal::NotHidden => (StatusCode::BAD_REQUEST, "NOT_HIDDEN", "number"),
             Refusal::NotOnWhatsapp => (StatusCode::BAD_REQUEST, "NOT_ON_WHATSAPP", "number"),
+            Refusal::NoMedia => (StatusCode::NOT_FOUND, "NO_MEDIA", "id"),
             Refusal::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "STORAGE", ""),
         };
         Self {

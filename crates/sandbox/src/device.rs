@@ -23,6 +23,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
+    task::spawn_blocking,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,9 @@ use super::{
     SandboxConfig,
     code::DeviceKeys,
     extras::ExtrasOfPage,
-    faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
+    faults::{
+        AckFault, Event, Faults, MediaDownloadFault, NumberCheckFault, SendFault, SocketFault,
+    },
     journal::{Message, Recipient},
     number::Number,
     ratchets::Envelope,
@@ -227,6 +230,7 @@ impl Connection {
                 };
                 self.take(message, &user, &server, &from_server).await
             }
+            FromPage::Reupload { request, id } => self.reupload(request, &id).await,
             FromPage::Change {
                 id,
                 target,
@@ -384,7 +388,11 @@ impl Connection {
         if faults.send_result.is_some() {
             return Ok(());
         }
-        let Some((recipient, extras)) = recipient.zip(extras.read()).filter(|_| !refused) else {
+        // To decrypt a large file takes a while, and the other connections go on.
+        let store = Arc::clone(self.server.media());
+        let extras = spawn_blocking(move || extras.read(&store)).await;
+        let extras = extras.map_err(|_| Ended)?;
+        let Some((recipient, extras)) = recipient.zip(extras).filter(|_| !refused) else {
             return self
                 .send(&ToPage::Ack {
                     id,
@@ -418,6 +426,31 @@ impl Connection {
             .map_or(self.config.ack_delay, Duration::from_millis);
         self.acknowledge(&id, delay);
         Ok(())
+    }
+
+    /// The page cannot download a medium any more, and asks a phone that has it.
+    async fn reupload(&mut self, request: u64, id: &str) -> Result<(), Ended> {
+        let Some((_, account)) = &self.link else {
+            return Err(Ended);
+        };
+        let direct_path = match self.faults().media_download {
+            Some(MediaDownloadFault::Waiting) => return Ok(()),
+            Some(MediaDownloadFault::Gone) => None,
+            Some(
+                MediaDownloadFault::Expired
+                | MediaDownloadFault::Corrupt
+                | MediaDownloadFault::Never,
+            )
+            | None => {
+                let file = self.server.read(|world| world.media_file(account, id));
+                file.and_then(|(_, file)| self.server.media().renew(&file))
+            }
+        };
+        self.send(&ToPage::Reuploaded {
+            request,
+            direct_path,
+        })
+        .await
     }
 
     /// Whom a page writes to: a person who is on WhatsApp, or a group of the account.

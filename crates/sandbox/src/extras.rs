@@ -1,11 +1,15 @@
-//! What a message of a page says beside its text: a place, contact cards, a poll; what it answers, and whom it mentions.
+//! What a message of a page says beside its text: a medium, a place, contact cards, a poll; what it answers, and whom it mentions.
 //!
 //! Responsible for: the shape of that on its way from a page, in the journal, and in `GET /phone/messages`. Not responsible for:
 //! whether the page was right to send it (the page's own module `WAWebSendMsgChatAction`).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::number::Number;
+use super::{
+    media::{MediaError, MediaFile, MediaStore, Opened},
+    number::Number,
+    stanza::MediaKind,
+};
 
 /// See the module. A plain text has none of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,46 @@ pub(super) struct Extras {
     pub(super) contacts: Vec<ContactCard>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) poll: Option<Poll>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) media: Option<SentMedia>,
+}
+
+/// A medium, as the recipient's phone finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SentMedia {
+    #[serde(serialize_with = "in_plain_words")]
+    pub(super) kind: MediaKind,
+    pub(super) mimetype: String,
+    /// As the phone has counted them.
+    pub(super) bytes: u64,
+    /// Of the bytes that the phone has decrypted, in hexadecimal digits; absent: it cannot open the file.
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
+    #[serde(default)]
+    pub(super) filename: Option<String>,
+    #[serde(default)]
+    pub(super) caption: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) view_once: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) seconds: Option<u32>,
+    /// Why the phone cannot show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
+    pub(super) file: MediaFile,
+}
+
+/// People call it a voice message; the page's word is `ptt`, which is read as well.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives it a reference"
+)]
+fn in_plain_words<S: Serializer>(kind: &MediaKind, serializer: S) -> Result<S::Ok, S::Error> {
+    if matches!(kind, MediaKind::Ptt) {
+        serializer.serialize_str("voice")
+    } else {
+        kind.serialize(serializer)
+    }
 }
 
 /// A place.
@@ -63,6 +107,52 @@ pub(super) struct ExtrasOfPage {
     location: Option<Location>,
     contacts: Option<Vec<ContactCard>>,
     poll: Option<Poll>,
+    media: Option<MediaOfPage>,
+}
+
+/// A medium, as it travels from a page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MediaOfPage {
+    kind: MediaKind,
+    mimetype: String,
+    size: u64,
+    filename: Option<String>,
+    caption: Option<String>,
+    #[serde(default)]
+    view_once: bool,
+    seconds: Option<u32>,
+    file: MediaFile,
+}
+
+impl MediaOfPage {
+    /// What the recipient's phone makes of it.
+    fn open(self, store: &MediaStore) -> SentMedia {
+        let opened = store.open_file(self.kind, &self.file, |_| {});
+        let opened = opened.and_then(|opened| {
+            if opened.bytes == self.size {
+                Ok(opened)
+            } else {
+                Err(MediaError::OtherContent)
+            }
+        });
+        let (bytes, sha256, problem) = match opened {
+            Ok(Opened { bytes, sha256 }) => (bytes, Some(sha256), None),
+            Err(why) => (self.size, None, Some(why.to_string())),
+        };
+        SentMedia {
+            kind: self.kind,
+            mimetype: self.mimetype,
+            bytes,
+            sha256,
+            filename: self.filename,
+            caption: self.caption,
+            view_once: self.view_once,
+            seconds: self.seconds,
+            problem,
+            file: self.file,
+        }
+    }
 }
 
 /// How a page addresses a person.
@@ -73,8 +163,8 @@ struct Address {
 }
 
 impl ExtrasOfPage {
-    /// `None` if an address in its mentions is not that of a person.
-    pub(super) fn read(self) -> Option<Extras> {
+    /// `None` if an address in its mentions is not that of a person. Reads a medium to its end.
+    pub(super) fn read(self, store: &MediaStore) -> Option<Extras> {
         let mentions = self.mentions.unwrap_or_default().into_iter();
         let mentions = mentions.map(|who| Number::addressed(&who.user, &who.server));
         Some(Extras {
@@ -83,6 +173,7 @@ impl ExtrasOfPage {
             location: self.location,
             contacts: self.contacts.unwrap_or_default(),
             poll: self.poll,
+            media: self.media.map(|media| media.open(store)),
         })
     }
 }

@@ -149,6 +149,12 @@ pub(super) struct Faults {
     /// What becomes of a search in the page's own storage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) message_search: Option<MessageSearchFault>,
+    /// What becomes of a medium that the page uploads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) media_upload: Option<MediaUploadFault>,
+    /// What becomes of a medium that the page downloads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) media_download: Option<MediaDownloadFault>,
     /// Chats are addressed by LID. In the early build message keys then keep their text in `$1`, and `Cmd.refreshQR` is
     /// gone, as in all later builds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -259,6 +265,34 @@ pub(super) enum MessageSearchFault {
 #[serde(rename_all = "snake_case")]
 pub(super) enum OlderHistoryFault {
     /// The phone is switched off: no answer ever comes.
+    Never,
+}
+
+/// What becomes of a medium that the page uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MediaUploadFault {
+    /// The server refuses it (500).
+    Refused,
+    /// The server finds it too large (413).
+    TooLarge,
+    /// The server does not answer, until the fault is cleared.
+    Never,
+}
+
+/// What becomes of a medium that the page downloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MediaDownloadFault {
+    /// It is no longer on the server (410); a phone uploads it again when the page asks.
+    Expired,
+    /// It is no longer on the server, and the phone is not there to answer.
+    Waiting,
+    /// It is no longer on the server, and no phone has it.
+    Gone,
+    /// Other bytes come.
+    Corrupt,
+    /// The server does not answer, until the fault is cleared.
     Never,
 }
 
@@ -414,6 +448,8 @@ impl Faults {
             resume_limit: other.resume_limit.or(self.resume_limit),
             edit_window_seconds: other.edit_window_seconds.or(self.edit_window_seconds),
             message_search: other.message_search.or(self.message_search),
+            media_upload: other.media_upload.or(self.media_upload),
+            media_download: other.media_download.or(self.media_download),
             lid_chats: other.lid_chats || self.lid_chats,
             language: other.language.or(self.language),
             reload_in_send: other.reload_in_send || self.reload_in_send,

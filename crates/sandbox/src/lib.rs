@@ -23,6 +23,7 @@ mod extras;
 mod faults;
 mod guard;
 mod journal;
+mod media;
 mod number;
 mod page;
 mod pairing;
@@ -38,6 +39,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
     routing::{any, get, post},
     serve::ListenerExt as _,
@@ -52,6 +54,9 @@ pub use settings::{CodeLives, PAIRING_LIFE, SandboxSettings};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use world::Named;
+
+/// A medium of 150 MB in base64.
+const MOST_BYTES_OF_A_MESSAGE: usize = 200 * 1024 * 1024;
 
 /// Connections are told to end and need a moment only; what is slower is cut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -212,14 +217,21 @@ fn router(app: App) -> Router {
         .route("/web/socket", any(page::socket))
         .route("/web/update", get(page::update))
         .route("/web/code", post(page::code))
-        .route("/web/upload", post(page::upload))
+        .route("/mms/{type}/{hash}", post(page::upload))
+        .route("/v/{*file}", get(page::download))
         .route("/phone", get(page::phone))
         .route("/phone/scan", post(phone::scan))
         .route("/phone/pair", post(phone::pair))
         .route("/phone/passkey", post(phone::passkey))
         .route("/phone/messages", get(phone::messages))
-        .route("/phone/receive", post(mailbox::receive))
-        .route("/phone/write", post(mailbox::write))
+        .route("/phone/media", get(phone::media))
+        .merge(
+            // These bring media in base64.
+            Router::new()
+                .route("/phone/receive", post(mailbox::receive))
+                .route("/phone/write", post(mailbox::write))
+                .layer(DefaultBodyLimit::max(MOST_BYTES_OF_A_MESSAGE)),
+        )
         .route("/phone/edit", post(mailbox::edit))
         .route("/phone/delete", post(mailbox::delete))
         .route("/phone/react", post(mailbox::react))

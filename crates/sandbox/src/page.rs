@@ -3,23 +3,26 @@
 //! Responsible for: which file is where, the content security policy, refusing a headless user
 //! agent, drawing codes. Not responsible for: what the page does (`page/`, in JavaScript).
 
-use std::time::Duration;
+use std::{collections::HashMap, io, time::Duration};
 
 use axum::{
-    body::Bytes,
-    extract::{State, WebSocketUpgrade},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    body::{Body, Bytes},
+    extract::{Query, State, WebSocketUpgrade},
+    http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{Html, IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::stream;
 use qrcode::{EcLevel, QrCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
 use super::{
     App,
     answer::{Answer, ApiError, Fields},
     device::{self, MAX_FRAME_BYTES},
-    faults::{Faults, PageFault},
+    faults::{Faults, MediaDownloadFault, MediaUploadFault, PageFault},
+    media::MediaError,
     number::Number,
 };
 
@@ -61,7 +64,15 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/words.js", JS, include_str!("page/words.js")),
     ("/web/whats-new.js", JS, include_str!("page/whats-new.js")),
     ("/web/history.js", JS, include_str!("page/history.js")),
+    (MEDIA_CRYPTO, JS, include_str!("page/media-crypto.js")),
     ("/web/upload.js", JS, include_str!("page/upload.js")),
+    ("/web/media.js", JS, include_str!("page/media.js")),
+    (
+        "/web/media-process.js",
+        JS,
+        include_str!("page/media-process.js"),
+    ),
+    ("/web/media-send.js", JS, include_str!("page/media-send.js")),
     ("/web/passkey.js", JS, include_str!("page/passkey.js")),
     ("/web/landing.js", JS, include_str!("page/landing.js")),
     ("/web/by-number.js", JS, include_str!("page/by-number.js")),
@@ -75,6 +86,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/phone/phone.js", JS, include_str!("page/phone.js")),
     ("/phone/faults.js", JS, include_str!("page/faults.js")),
 ];
+/// Run by the page, and by the worker that uploads.
+const MEDIA_CRYPTO: &str = "/web/media-crypto.js";
 /// Run by workers, not by the page.
 const WORKERS: [&str; 3] = [
     "/web/agent-check.js",
@@ -86,7 +99,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 
 /// `GET /` and `GET /send`: the simulated WhatsApp Web.
 pub(super) async fn web(State(app): State<App>, headers: HeaderMap) -> Response {
-    let account = cookie(&headers, ACCOUNT_COOKIE).and_then(|raw| Number::parse(raw).ok());
+    let account = account_of(&headers);
     let faults = app.server.read(|world| world.faults_of(account.as_ref()));
     let wait = match faults.page {
         Some(PageFault::NeverLoads) => Duration::MAX,
@@ -116,7 +129,7 @@ pub(super) async fn phone() -> Response {
 }
 
 /// Everything else that is a file.
-pub(super) async fn file(path: axum::http::Uri) -> Result<Response, ApiError> {
+pub(super) async fn file(path: Uri) -> Result<Response, ApiError> {
     let known = FILES.iter().find(|(known, _, _)| *known == path.path());
     let (_, kind, text) = known.ok_or_else(ApiError::unknown_path)?;
     let headers = [
@@ -160,9 +173,101 @@ pub(super) async fn code(body: Bytes) -> Result<Answer<Value>, ApiError> {
     Ok(Answer(json!({ "rows": rows })))
 }
 
-/// `POST /web/upload`: takes what a page uploads, and keeps nothing of it.
-pub(super) async fn upload(body: Bytes) -> Answer<Value> {
-    Answer(json!({ "bytes": body.len() }))
+/// `POST /mms/{type}/{hash}`: takes a medium that a page has encrypted, announced with the hash of the encrypted file.
+pub(super) async fn upload(
+    State(app): State<App>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let token = uri.path().rsplit('/').next().unwrap_or_default();
+    match media_faults(&app, &headers).media_upload {
+        Some(MediaUploadFault::Refused) => {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Some(MediaUploadFault::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Some(MediaUploadFault::Never) => {
+            until_healed(&app, &headers, |faults| faults.media_upload.is_none()).await;
+        }
+        None => {}
+    }
+    match app.server.media().take(token, body).await {
+        Ok(direct_path) => {
+            Answer(json!({ "url": direct_path, "direct_path": direct_path })).into_response()
+        }
+        Err(MediaError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(why) => {
+            tracing::debug!("the sandbox did not take an upload: {why}");
+            StatusCode::BAD_REQUEST.into_response()
+        }
+    }
+}
+
+/// `GET /v/…?hash=`: the encrypted file of a medium, for a page that names its hash.
+pub(super) async fn download(
+    State(app): State<App>,
+    uri: Uri,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let store = app.server.media();
+    let token = query.get("hash").map_or("", String::as_str);
+    let Some(path) = store.find(uri.path(), token) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let mut is_corrupt = false;
+    match media_faults(&app, &headers).media_download {
+        Some(
+            MediaDownloadFault::Expired | MediaDownloadFault::Waiting | MediaDownloadFault::Gone,
+        ) if !store.is_renewed(uri.path()) => return StatusCode::GONE.into_response(),
+        Some(MediaDownloadFault::Never) => {
+            until_healed(&app, &headers, |faults| faults.media_download.is_none()).await;
+        }
+        Some(MediaDownloadFault::Corrupt) => is_corrupt = true,
+        Some(
+            MediaDownloadFault::Expired | MediaDownloadFault::Waiting | MediaDownloadFault::Gone,
+        )
+        | None => {}
+    }
+    let Ok(file) = tokio::fs::File::open(path).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let length = file.metadata().await.map_or(0, |about| about.len());
+    // In parts: a large file is never in memory as a whole.
+    let parts = stream::try_unfold((file, is_corrupt), async |(mut file, is_corrupt)| {
+        let mut part = vec![0; 64 * 1024];
+        let read = file.read(&mut part).await?;
+        part.truncate(read);
+        if is_corrupt && let Some(first) = part.first_mut() {
+            *first = !*first;
+        }
+        io::Result::Ok((read > 0).then(|| (Bytes::from(part), (file, false))))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+    ];
+    (headers, Body::from_stream(parts)).into_response()
+}
+
+fn media_faults(app: &App, headers: &HeaderMap) -> Faults {
+    let account = account_of(headers);
+    app.server.read(|world| world.faults_of(account.as_ref()))
+}
+
+async fn until_healed(app: &App, headers: &HeaderMap, is_healed: impl Fn(&Faults) -> bool) {
+    let mut revisions = app.server.revisions();
+    let healed = revisions.wait_for(|_| is_healed(&media_faults(app, headers)));
+    tokio::select! {
+        biased;
+        () = app.stop.cancelled() => {}
+        // Neither outcome matters: the file is looked at either way.
+        _healed = healed => {}
+    }
+}
+
+fn account_of(headers: &HeaderMap) -> Option<Number> {
+    cookie(headers, ACCOUNT_COOKIE).and_then(|raw| Number::parse(raw).ok())
 }
 
 /// Fills a document's placeholders and adds the headers that the real page has.
@@ -187,7 +292,7 @@ fn document(template: &str, faults: &Faults) -> Response {
         .replace("{{faults}}", &faults);
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}'; worker-src 'self'; \
-         style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; base-uri 'none'; \
+         style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
     );
     let headers: [(HeaderName, String); 3] = [

@@ -6,14 +6,16 @@
 pub(super) mod groups;
 pub(super) mod mailbox;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
     extract::{Query, State},
+    http::header,
+    response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{
     App,
@@ -89,6 +91,34 @@ pub(super) async fn messages(
         .server
         .read(|world| world.messages().filter(concerned).collect());
     Ok(Answer(messages))
+}
+
+/// `GET /phone/media?account=&id=`: the bytes of a message's medium, as a phone shows them.
+pub(super) async fn media(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, ApiError> {
+    let of = |name: &str| query.get(name).map_or("", String::as_str);
+    let account = Number::parse(of("account")).map_err(|why| ApiError::field("account", why))?;
+    let found = app
+        .server
+        .read(|world| world.media_file(&account, of("id")));
+    let (kind, file) = found.ok_or(Refusal::NoMedia)?;
+    let store = Arc::clone(app.server.media());
+    let opened = spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        store
+            .open_file(kind, &file, |part| bytes.extend_from_slice(part))
+            .map(|_| bytes)
+    });
+    let bytes = opened.await.ok().and_then(Result::ok);
+    let bytes = bytes.ok_or(Refusal::NoMedia)?;
+    // Whatever it is, a browser shows it as a picture or not at all.
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, "attachment"),
+    ];
+    Ok((headers, bytes).into_response())
 }
 
 /// `POST /phone/unlink {"account"}`

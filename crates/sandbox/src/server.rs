@@ -17,7 +17,7 @@ mod passkey;
 use std::{
     io,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -31,6 +31,7 @@ use tokio::{
 use super::{
     faults::Faults,
     journal::{Message, Record},
+    media::MediaStore,
     number::Number,
     ratchets::Envelope,
     wire::ToPage,
@@ -79,6 +80,8 @@ pub(super) enum Refusal {
     NotHidden,
     #[error("this number is not on WhatsApp: numbers that end in 0000 never are")]
     NotOnWhatsapp,
+    #[error("this message has no medium with bytes")]
+    NoMedia,
     #[error("the sandbox could not write to its data folder")]
     Storage(#[from] io::Error),
 }
@@ -95,6 +98,7 @@ pub(super) enum Taken {
 #[derive(Debug)]
 pub(super) struct Server {
     world: Mutex<World>,
+    media: Arc<MediaStore>,
     revision: watch::Sender<u64>,
 }
 
@@ -104,8 +108,14 @@ impl Server {
         let world = World::open(folder)?;
         Ok(Self {
             world: Mutex::new(world),
+            media: Arc::new(MediaStore::open(folder)?),
             revision: watch::Sender::new(0),
         })
+    }
+
+    /// The files of media.
+    pub(super) fn media(&self) -> &Arc<MediaStore> {
+        &self.media
     }
 
     /// Tells whenever something changed that the phone shows.

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{number::Number, server};
+use super::{media::MediaFile, number::Number, server};
 
 /// One thing, addressed to all devices of an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,6 +100,7 @@ impl Group {
 /// What it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are messages")]
 pub(super) enum Content {
     Message(Letter),
     /// The message of that id can be decrypted now.
@@ -168,7 +169,7 @@ pub(super) enum Waiting {
     ViewOnceUnavailableFanout,
 }
 
-/// A medium, without its bytes.
+/// A medium.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Media {
@@ -181,6 +182,9 @@ pub(super) struct Media {
     pub(super) name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) seconds: Option<u32>,
+    /// Where its bytes are; absent: there are none behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<MediaFile>,
 }
 
 /// The page's types of messages that are not text.
@@ -191,6 +195,7 @@ pub(super) enum MediaKind {
     Video,
     Audio,
     /// A voice message.
+    #[serde(alias = "voice")]
     Ptt,
     Document,
     Sticker,
@@ -256,7 +261,7 @@ impl Stanza {
         if let Some(letter) = self.letter() {
             shown["body"] = json!(letter.body);
             for (name, value) in [
-                ("media", json!(letter.media)),
+                ("media", json!(letter.media.as_ref().map(Media::shown))),
                 ("quote", json!(letter.quote)),
                 ("expires_after", json!(letter.expires_after)),
                 ("waiting", json!(letter.waiting)),
@@ -336,6 +341,19 @@ impl Stanza {
     fn person(&self, number: &Number) -> Value {
         let is_hidden = self.hidden && self.author.as_ref() == Some(number);
         json!({ "number": (!is_hidden).then_some(number), "lid": number.lid() })
+    }
+}
+
+impl Media {
+    /// Without what opens it.
+    fn shown(&self) -> Value {
+        let mut shown = json!(self);
+        if let Some(fields) = shown.as_object_mut()
+            && fields.remove("file").is_some()
+        {
+            fields.insert("has_bytes".to_owned(), json!(true));
+        }
+        shown
     }
 }
 
@@ -445,6 +463,7 @@ mod tests {
                 size: Some(7),
                 name: Some("a.pdf".to_owned()),
                 seconds: None,
+                file: None,
             }),
             ..Letter::default()
         });

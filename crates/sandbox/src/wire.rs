@@ -16,6 +16,7 @@ use super::{
 /// From the page.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum FromPage {
     /// The first frame: who is there.
     Hello {
@@ -57,6 +58,8 @@ pub(super) enum FromPage {
         #[serde(default)]
         extras: ExtrasOfPage,
     },
+    /// The medium of this message is gone from the server: a phone that has it may upload it again.
+    Reupload { request: u64, id: String },
     /// A reaction to a message, another text for it, or its end.
     Change {
         id: String,
@@ -164,6 +167,11 @@ pub(super) enum ToPage {
     },
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
+    /// Where a phone has uploaded a medium again; absent: no phone has it.
+    Reuploaded {
+        request: u64,
+        direct_path: Option<String>,
+    },
     /// What was said before the link, in parts.
     History {
         stanzas: Vec<Value>,

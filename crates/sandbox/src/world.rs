@@ -18,10 +18,11 @@ use super::{
     code::{self, DeviceKeys, ScannedCode},
     faults::{Event, FaultBoard, Faults, SocketFault},
     journal::{Device, Journal, Message, Record},
+    media::MediaFile,
     number::Number,
     pairing::PairingCode,
     ratchets::Ratchets,
-    stanza::{Chat, Content, Group, Letter, Stanza, Target},
+    stanza::{Chat, Content, Group, Letter, MediaKind, Stanza, Target},
     wire::{RemovedBecause, ToPage},
 };
 
@@ -345,6 +346,19 @@ impl World {
             hidden: stanza.hidden,
             letter: stanza.letter().cloned(),
         })
+    }
+
+    /// The bytes behind a message of an account: what they are, and where.
+    pub(super) fn media_file(&self, account: &Number, id: &str) -> Option<(MediaKind, MediaFile)> {
+        let key = (account.clone(), id.to_owned());
+        if let Some(sent) = self.by_id.get(&key).and_then(|at| self.messages.get(*at)) {
+            let media = sent.extras.media.as_ref()?;
+            return Some((media.kind, media.file.clone()));
+        }
+        let place = self.letters.get(&key)?;
+        let letter = self.mailbox(account).get(*place)?.letter()?;
+        let media = letter.media.as_ref()?;
+        Some((media.kind, media.file.clone()?))
     }
 
     /// A thing as it travels to a page.

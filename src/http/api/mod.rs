@@ -16,6 +16,7 @@ pub(super) mod health;
 pub(super) mod in_chat;
 pub(super) mod link;
 pub(super) mod link_store;
+pub(super) mod media;
 pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod notice;

@@ -2,7 +2,7 @@
 //!
 //! Checked in the order of the contract: session, recipient, content, and only then whether the session can send.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use axum::{
     extract::State,
@@ -10,16 +10,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::send_content;
+use super::{media, send_content};
 use crate::{
     http::{
         state::AppState,
         wire::{
+            body::LARGEST_SEND,
             contract::{AcceptedSend, DryRun, SentOrDryRun},
             error::ApiError,
             extract::{FromBody, Json, Object},
             parameters::{DryRunInQuery, SendHeaders, SessionInHeader},
-            requests::{Given, SendBody},
+            requests::{Given, MediaField, SendBody},
             target::Target,
         },
     },
@@ -43,6 +44,8 @@ const PREFER: &str = "prefer";
 pub(in crate::http) struct ParsedSend {
     target: Target,
     message: OutgoingMessage,
+    /// A medium that still has to be brought.
+    media: Option<MediaField>,
     idempotency_key: Option<IdempotencyKey>,
     waits: bool,
     is_dry_run: bool,
@@ -52,6 +55,7 @@ impl FromBody for ParsedSend {
     type Fields = SendBody;
     const QUERY: &[&str] = &["dry_run"];
     const MAY_NAME_NO_SESSION: bool = false;
+    const LARGEST: usize = LARGEST_SEND;
 
     fn of_array() -> ApiError {
         ApiError::ClienteIdNotANumber
@@ -92,15 +96,16 @@ impl ParsedSend {
             .filter(|to| !to.is_empty());
         let to = to.ok_or(ApiError::ToNotAString)?;
         let to: Addressee = to.parse().map_err(ApiError::InvalidTo)?;
-        let (body, extras) = send_content::take(&mut fields)?;
+        let content = send_content::take(&mut fields)?;
         let is_async = is_async(&fields.r#async, &parts.headers)?;
         Ok(Self {
             target,
             message: OutgoingMessage {
                 to,
-                body,
-                extras: extras.into(),
+                body: content.body,
+                extras: content.extras.into(),
             },
+            media: content.media,
             idempotency_key: idempotency_key(fields.idempotency_key, &parts.headers)?,
             waits: !is_async,
             is_dry_run,
@@ -180,6 +185,7 @@ fn is_dry_run(in_body: &Given<bool>, parts: &Parts) -> Result<bool, ApiError> {
     ("an answer" = (value = json!({"cliente_id": 51, "to": "5491158254201", "message": "Claro", "quote": "false_5491158254201@c.us_3A5F0C2B1D4E6F708192"}))),
     ("a place" = (value = json!({"cliente_id": 51, "to": "5491158254201", "location": {"latitude": -34.6037, "longitude": -58.3816, "name": "Obelisco"}}))),
     ("a contact" = (value = json!({"cliente_id": 51, "to": "5491158254201", "contact": {"name": "Ana", "phone": "+54 9 11 5825-4202"}}))),
+    ("a document" = (value = json!({"cliente_id": 51, "to": "5491158254201", "media": {"url": "https://example.com/lista.pdf", "kind": "document", "caption": "Precios"}}))),
     ("a poll in a group" = (value = json!({"cliente_id": 51, "to": "120363041234567890@g.us", "poll": {"question": "¿Cuándo?", "options": ["lunes", "martes"], "choices": 1}}))),
     ("in its turn" = (value = json!({"cliente_id": 51, "to": "5491158254201@c.us", "message": "Hola", "async": true}))),
 )), responses(
@@ -196,7 +202,7 @@ pub(in crate::http) async fn send(
     if request.is_dry_run {
         Ok(dry_run(&session, request).await?.into_response())
     } else {
-        really_send(&session, request).await
+        really_send(&app, &session, request).await
     }
 }
 
@@ -210,9 +216,13 @@ pub(super) fn session_of(app: &AppState, target: &Target) -> Result<SessionHandl
     })
 }
 
-async fn really_send(session: &SessionHandle, request: ParsedSend) -> Result<Response, ApiError> {
+async fn really_send(
+    app: &AppState,
+    session: &SessionHandle,
+    request: ParsedSend,
+) -> Result<Response, ApiError> {
     let echo = request.target.echo.clone();
-    let (sent, to) = accept(session, request).await?;
+    let (sent, to) = accept(app, session, request).await?;
     let is_repeated = sent.is_repeated;
     Ok(accepted(AcceptedSend::of(echo, to, sent), is_repeated))
 }
@@ -230,17 +240,24 @@ pub(super) fn accepted(accepted: AcceptedSend, is_repeated: bool) -> Response {
 
 /// Has the session send it. Answers what became of it, and whom it is for.
 pub(super) async fn accept(
+    app: &AppState,
     session: &SessionHandle,
     request: ParsedSend,
-) -> Result<(Sent, String), SendError> {
+) -> Result<(Sent, String), ApiError> {
     let ParsedSend {
         target,
-        message,
+        mut message,
+        media,
         idempotency_key,
         waits,
         is_dry_run: _,
     } = request;
     let to = message.to.as_str().to_owned();
+    if let Some(given) = media {
+        // On disk before the send is accepted, and its hash is a part of the request.
+        let medium = media::of_send(app, given).await?;
+        Arc::make_mut(&mut message.extras).media = Some(medium);
+    }
     let sent = session
         .send(crate::session::SendRequest {
             message,

@@ -1,16 +1,17 @@
-//! What a request to `/send` says: one of a text, a place, contact cards or a poll, with what it answers and whom it mentions.
+//! What a request to `/send` says: one of a text, a medium, a place, contact cards or a poll, with what it answers and whom it mentions.
 //!
 //! Responsible for what of it WhatsApp takes, so that nothing is queued that cannot be sent; each refusal names its field.
 
 use std::mem;
 
 use crate::{
-    extras::{Card, Extras, Place, Question},
+    extras::{Card, Extras, MediumKind, Place, Question},
     http::wire::{
         error::ApiError,
-        requests::{ContactField, ContactGiven, Given, Nested, SendBody},
+        requests::{ContactField, ContactGiven, Given, MediaField, Nested, SendBody},
     },
     masked::{Number, Text, WaId},
+    media::kind::is_mimetype,
     session::{LONGEST_TEXT, Recipient},
 };
 
@@ -34,6 +35,12 @@ const MOST_MENTIONS: usize = 256;
 /// A full id in a group has two addresses and the inner id.
 const LONGEST_QUOTE: usize = 255;
 
+/// What WhatsApp's app lets a person type below a picture, in UTF-16 units.
+const LONGEST_CAPTION: usize = 1024;
+
+/// A longer one is no name of a file.
+const LONGEST_FILENAME: usize = 1000;
+
 /// Refuses a text that WhatsApp would cut.
 pub(super) fn check_length(message: &Given<String>) -> Result<(), ApiError> {
     let Given::Value(text) = message else {
@@ -46,12 +53,26 @@ pub(super) fn check_length(message: &Given<String>) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// What a send says. A medium still has to be brought.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) body: Text,
+    pub(super) extras: Extras,
+    pub(super) media: Option<MediaField>,
+}
+
 /// The text, and what there is beside it. Takes both out of the fields.
-pub(super) fn take(fields: &mut SendBody) -> Result<(Text, Extras), ApiError> {
+pub(super) fn take(fields: &mut SendBody) -> Result<Content, ApiError> {
+    let media = given("media", mem::take(&mut fields.media))?;
     let location = given("location", mem::take(&mut fields.location))?;
     let contact = given("contact", mem::take(&mut fields.contact))?;
     let poll = given("poll", mem::take(&mut fields.poll))?;
-    let others = [location.is_some(), contact.is_some(), poll.is_some()];
+    let others = [
+        media.is_some(),
+        location.is_some(),
+        contact.is_some(),
+        poll.is_some(),
+    ];
     let others = others.into_iter().filter(|is_given| *is_given).count();
     let message = mem::take(&mut fields.message);
     let has_text = !matches!(message, Given::Absent | Given::Null);
@@ -65,15 +86,80 @@ pub(super) fn take(fields: &mut SendBody) -> Result<(Text, Extras), ApiError> {
         let text = text.filter(|text| !text.trim().is_empty());
         text.ok_or(ApiError::InvalidMessage)?.into()
     };
+    let media = media.map(medium).transpose()?;
+    let caption = media.as_ref().and_then(|media| media.caption.as_deref());
+    let text = caption.unwrap_or(&body);
     let extras = Extras {
         quote: quote(mem::take(&mut fields.quote))?,
-        mentions: mentions(mem::take(&mut fields.mentions), &body)?,
+        mentions: mentions(mem::take(&mut fields.mentions), text)?,
         location: location.map(place).transpose()?,
         contacts: contact.map(cards).transpose()?.unwrap_or_default(),
         poll: poll.map(question).transpose()?,
+        media: None,
         action: None,
     };
-    Ok((body, extras))
+    Ok(Content {
+        body,
+        extras,
+        media,
+    })
+}
+
+/// What of a medium can be looked at without its bytes.
+fn medium(media: MediaField) -> Result<MediaField, ApiError> {
+    let sources = [&media.url, &media.data, &media.id];
+    if sources.into_iter().flatten().count() != 1 {
+        return Err(invalid("media", "give one of url, data and id"));
+    }
+    if media
+        .mimetype
+        .as_deref()
+        .is_some_and(|named| !is_mimetype(named))
+    {
+        return Err(invalid(
+            "media",
+            "mimetype is none, such as application/pdf",
+        ));
+    }
+    for (what, words, longest) in [
+        ("caption", &media.caption, LONGEST_CAPTION),
+        ("filename", &media.filename, LONGEST_FILENAME),
+    ] {
+        if let Some(words) = words {
+            check_words("media", what, words, longest)?;
+        }
+    }
+    check_medium_kind(
+        media.kind,
+        media.caption.is_some(),
+        media.view_once == Some(true),
+    )?;
+    Ok(media)
+}
+
+/// Refuses what WhatsApp does not show with a medium of this kind; of one that is left out, nothing is known yet.
+pub(super) fn check_medium_kind(
+    kind: Option<MediumKind>,
+    has_caption: bool,
+    is_view_once: bool,
+) -> Result<(), ApiError> {
+    use MediumKind::{Audio, Document, Sticker, Voice};
+    let Some(kind) = kind else { return Ok(()) };
+    if has_caption && matches!(kind, Audio | Voice | Sticker) {
+        let why = format!(
+            "caption: WhatsApp shows none below a medium of the kind {}",
+            kind.as_str()
+        );
+        return Err(invalid("media", why));
+    }
+    if is_view_once && matches!(kind, Audio | Document | Sticker) {
+        let why = format!(
+            "view_once: WhatsApp has pictures, videos and voice messages for it, and none of the kind {}",
+            kind.as_str()
+        );
+        return Err(invalid("media", why));
+    }
+    Ok(())
 }
 
 fn units(text: &str) -> usize {

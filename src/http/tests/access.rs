@@ -64,6 +64,7 @@ fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
             ("POST", "/api/sendPoll"),
             ("POST", "/api/sendContactVcard"),
             ("POST", "/send"),
+            ("POST", "/media"),
             ("POST", "/messages/{id}/reaction"),
             ("PATCH", "/messages/{id}"),
             ("POST", "/messages/{id}/revoke"),

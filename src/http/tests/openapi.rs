@@ -82,7 +82,12 @@ impl Operation {
                         .collect()
                 })
                 .unwrap_or_default();
-        let first = bodies.first().map_or_else(String::new, Value::to_string);
+        // A file may be anything but empty.
+        let is_file = self.told["requestBody"]["content"]["application/octet-stream"].is_object();
+        let none = if is_file { "x" } else { "" };
+        let first = bodies
+            .first()
+            .map_or_else(|| none.to_owned(), Value::to_string);
         let mut requests = vec![(
             path.clone(),
             request(&path).body(first.clone().into()).unwrap(),

@@ -4,7 +4,7 @@ use axum::body::Body;
 use serde_json::json;
 
 use super::{Api, assert_refused};
-use crate::http::wire::body::LARGEST_BODY;
+use crate::http::wire::body::{LARGEST_BODY, LARGEST_SEND};
 
 #[tokio::test]
 async fn a_send_is_checked_in_the_order_of_the_contract() {
@@ -173,8 +173,13 @@ async fn a_text_may_have_65536_characters_in_any_escaping_and_size_goes_before_t
         assert_refused(&api.send(&body).await, 413, "PAYLOAD_TOO_LARGE");
     }
     // A body that no such text needs is not read at all.
-    for size in [LARGEST_BODY + 1, 20_000_000] {
-        let refused = api.post("/send", "x".repeat(size)).await;
+    for (path, size) in [
+        ("/connect", LARGEST_BODY + 1),
+        ("/connect", 20_000_000),
+        ("/send", LARGEST_SEND + 1),
+        ("/send", 20_000_000),
+    ] {
+        let refused = api.post(path, "x".repeat(size)).await;
         assert_refused(&refused, 413, "PAYLOAD_TOO_LARGE");
         assert!(refused.text().contains("65,536"), "{}", refused.text());
     }

@@ -28,15 +28,21 @@ const REST: usize = 16 * 1024;
 /// What a body may have, before and after it was unpacked.
 pub(in crate::http) const LARGEST_BODY: usize = LONGEST_TEXT * LONGEST_UNIT + REST;
 
+/// The most bytes of a medium that stand in the body of a send, in base64: 4 characters for 3 bytes. Such a body is in memory as a whole,
+/// more than once; a larger file goes by `POST /media`.
+pub(in crate::http) const LARGEST_INLINE: usize = 10 * 1024 * 1024;
+pub(in crate::http) const LARGEST_SEND: usize = LARGEST_BODY + LARGEST_INLINE.div_ceil(3) * 4;
+
 /// How much of a misread body an error repeats.
 const SHOWN_CHARACTERS: usize = 24;
 
-/// Reads a body. `None`: it is an array.
+/// Reads a body that has at most so many bytes, also once it is unpacked. `None`: it is an array.
 pub(in crate::http) fn object(
     bytes: Vec<u8>,
     headers: &HeaderMap,
+    largest: usize,
 ) -> Result<Option<Object>, ApiError> {
-    let bytes = encoding::unpacked(bytes, headers)?;
+    let bytes = encoding::unpacked(bytes, headers, largest)?;
     let media_type = MediaType::of(headers);
     let text = text::decoded(bytes, &media_type)?;
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');

@@ -20,9 +20,10 @@ pub(in crate::http::wire) use session::Cause;
 
 use super::spelling::Misspelt;
 use crate::{
-    delivery::{InvalidField, WebhookError},
+    delivery::{DownloadError, InvalidField, WebhookError},
     keys::Scope,
     ledger::{LedgerError, ReadError},
+    media::MediaError,
     qr::QrError,
     session::{
         ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, InvalidClienteId,
@@ -112,7 +113,7 @@ causes! {
     )]
     ClienteIdInQuery = InvalidClienteId,
     #[error(
-        "the body is larger than a text of {LONGEST_TEXT_SHOWN} characters can be, which is the most that WhatsApp takes: send it in parts"
+        "the body is larger than a text of {LONGEST_TEXT_SHOWN} characters can be, which is the most that WhatsApp takes: send it in parts, and a file with POST /media"
     )]
     TooLarge = PayloadTooLarge,
     #[error(
@@ -177,13 +178,21 @@ causes! {
     InvalidChat(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
     InvalidMessage = InvalidMessage,
-    #[error("give one of message, location, contact and poll: each is a message of its own")]
+    #[error("give one of message, media, location, contact and poll: each is a message of its own; the text below a medium is its caption")]
     MoreThanOneContent = InvalidContent,
     #[error("{field}: {why}")]
     InvalidContent {
         field: &'static str,
         why: String,
     } = InvalidContent,
+    #[error("media: no file has this id: POST /media answers ids, and files are kept for a day")]
+    UnknownMedia = MediaNotFound,
+    #[error("media: {0}")]
+    MediaTooLarge(String) = MediaTooLarge,
+    #[error("media: the url was not fetched: {0}")]
+    MediaUnreachable(#[from] DownloadError) = MediaUnreachable,
+    #[error("media: {0}")]
+    MediaUnavailable(MediaError) = MediaUnavailable,
     #[error("quote must be the id of a message, as GET /events has it (data.id, or data.key)")]
     InvalidQuote = InvalidContent,
     #[error("{0} is required: name the session that is meant; nothing was done")]

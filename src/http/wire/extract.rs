@@ -18,7 +18,7 @@ use crate::http::state::AppState;
 
 /// How much of a body that is too large is still read and thrown away, so that the caller has done writing and reads
 /// the 413. Closing on unread bytes resets the connection, and the answer with it.
-const LARGEST_DISCARDED: usize = 8 * 1024 * 1024;
+const LARGEST_DISCARDED: usize = 24 * 1024 * 1024;
 
 /// The largest body takes some seconds on a poor line; a caller that stops half-way must not hold a connection for ever.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -39,6 +39,9 @@ pub(in crate::http) trait FromBody: Sized {
 
     /// Whether a request that names no session means the default one.
     const MAY_NAME_NO_SESSION: bool = true;
+
+    /// How many bytes its body may have.
+    const LARGEST: usize = LARGEST_BODY;
 
     /// What is answered to an array. The service before this one found no field in it, and so no session.
     fn of_array() -> ApiError {
@@ -63,10 +66,10 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = timeout(BODY_TIMEOUT, read(body))
+        let bytes = timeout(BODY_TIMEOUT, read(body, T::LARGEST))
             .await
             .map_err(|_| ApiError::TooSlow)??;
-        let Some(body) = body::object(bytes, &parts.headers)? else {
+        let Some(body) = body::object(bytes, &parts.headers, T::LARGEST)? else {
             return Err(T::of_array());
         };
         spelling::check::<T>(&body, &parts)?;
@@ -96,7 +99,7 @@ pub(in crate::http) const fn answer_headers(
     ]
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(body: Body, largest: usize) -> Result<Vec<u8>, ApiError> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut size) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
@@ -106,11 +109,11 @@ async fn read(body: Body) -> Result<Vec<u8>, ApiError> {
         if size > LARGEST_DISCARDED {
             break;
         }
-        if size <= LARGEST_BODY {
+        if size <= largest {
             bytes.extend_from_slice(&chunk);
         }
     }
-    if size > LARGEST_BODY {
+    if size > largest {
         Err(ApiError::TooLarge)
     } else {
         Ok(bytes)

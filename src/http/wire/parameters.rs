@@ -64,6 +64,15 @@ impl PartialSchema for SessionName {
     }
 }
 
+/// What a file is called.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct NameOfFile {
+    /// What a document is called, where the body is the file itself; its type is the `Content-Type`.
+    #[param(max_length = 1000, example = "lista.pdf")]
+    filename: Option<String>,
+}
+
 /// The message in a path.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]

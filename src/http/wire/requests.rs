@@ -15,7 +15,7 @@ use super::{
     contract::NamedClienteId,
     waha::{WahaCodeBody, WahaSendBody, WahaSessionBody},
 };
-use crate::extras::{Place, Question};
+use crate::extras::{MediumKind, Place, Question};
 
 /// A field of a body.
 #[derive(Debug, Default, PartialEq)]
@@ -206,10 +206,14 @@ pub(in crate::http) struct SendBody {
     #[serde(default)]
     #[schema(value_type = String, required = true, example = "+54 9 11 5825-4201")]
     pub(in crate::http) to: Given<String>,
-    /// The text, sent as it is: at most 65,536 UTF-16 units. One of message, location, contact and poll is needed.
+    /// The text, sent as it is: at most 65,536 UTF-16 units. One of message, media, location, contact and poll is needed.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Hola 👋")]
     pub(in crate::http) message: Given<String>,
+    /// A picture, a film, a sound, a document or a sticker.
+    #[serde(default)]
+    #[schema(value_type = Option<MediaField>)]
+    pub(in crate::http) media: Nested<MediaField>,
     /// A place.
     #[serde(default)]
     #[schema(value_type = Option<Place>)]
@@ -226,7 +230,7 @@ pub(in crate::http) struct SendBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "false_5491158254201@c.us_3A5F0C2B1D4E6F708192")]
     pub(in crate::http) quote: Given<String>,
-    /// Who is mentioned in the text, by their numbers; the text has each of them as `@` and the digits.
+    /// Who is mentioned in the text, or in the caption, by their numbers; the text has each of them as `@` and the digits.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, max_items = 256)]
     pub(in crate::http) mentions: Nested<Vec<String>>,
@@ -242,6 +246,38 @@ pub(in crate::http) struct SendBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     pub(in crate::http) idempotency_key: Given<String>,
+}
+
+/// A medium to be sent: one of url, data and id.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MediaToSend)]
+pub(in crate::http) struct MediaField {
+    /// Where the service fetches it, by https or http. Addresses of this machine and of private networks are refused unless
+    /// `MEDIA_ALLOW_PRIVATE` is set.
+    #[schema(max_length = 2048, example = "https://example.com/lista.pdf")]
+    pub(in crate::http) url: Option<String>,
+    /// Its bytes in base64, at most 10 MiB of them. More go by `POST /media`.
+    #[schema(max_length = 13_981_016)]
+    pub(in crate::http) data: Option<String>,
+    /// The id that `POST /media` has answered.
+    #[schema(example = "med_Zm9vYmFyYmF6cXV4MTIzNA")]
+    pub(in crate::http) id: Option<String>,
+    /// The type of the bytes. A picture, a film and a sound are told by their first bytes; for a document this is what its recipient
+    /// gets to know.
+    #[schema(max_length = 255, example = "application/pdf")]
+    pub(in crate::http) mimetype: Option<String>,
+    /// As what it is sent; left out, it is guessed from the bytes and their type: what is not surely a picture, a film or a sound goes as a
+    /// document.
+    pub(in crate::http) kind: Option<MediumKind>,
+    /// What a document is called.
+    #[schema(max_length = 1000, example = "lista.pdf")]
+    pub(in crate::http) filename: Option<String>,
+    /// The text below it: at most 1,024 UTF-16 units. Sounds, voice messages and stickers have none.
+    #[schema(max_length = 1024)]
+    pub(in crate::http) caption: Option<String>,
+    /// It can be looked at once: a picture, a film or a voice message.
+    pub(in crate::http) view_once: Option<bool>,
 }
 
 /// The body of `POST /messages/{id}/reaction`.

@@ -367,8 +367,9 @@ pub(in crate::ledger) fn settle(
                 attempts,
                 due_at,
                 failure,
+                is_consumers,
             } => {
-                failed += file.prepare_cached(statements::PUT_OFF)?.execute(params![
+                let put_off = file.prepare_cached(statements::PUT_OFF)?.execute(params![
                     key,
                     seq,
                     attempts,
@@ -376,7 +377,10 @@ pub(in crate::ledger) fn settle(
                     at,
                     failure
                 ])?;
-                last_failure = Some(failure);
+                if *is_consumers {
+                    failed += put_off;
+                    last_failure = Some(failure);
+                }
                 false
             }
             Became::Dead { failure } => {

@@ -106,6 +106,7 @@ fn put_off(attempts: u32, until: i64) -> Became {
         attempts,
         due_at: second(until),
         failure: "it answered 500".to_owned(),
+        is_consumers: true,
     }
 }
 
@@ -165,6 +166,14 @@ async fn a_chat_that_fails_waits_with_all_that_is_behind_it_and_holds_up_no_othe
         .await
         .unwrap();
     take(&ledger, 0).await;
+    let not_yet = Became::PutOff {
+        attempts: 0,
+        due_at: second(0),
+        failure: "a number is not known".to_owned(),
+        is_consumers: false,
+    };
+    let tally = settle(&ledger, "1", not_yet, 0).await;
+    assert_eq!((tally.waiting, tally.failed, tally.failure), (3, 0, None));
     let tally = settle(&ledger, "1", put_off(1, 60), 0).await;
     assert_eq!((tally.waiting, tally.failed), (3, 1));
     assert_eq!(tally.failure.unwrap().1, "it answered 500");

@@ -50,6 +50,7 @@ impl RegistryOptions {
                 adapters: config.adapters.clone(),
                 scripts: PageScripts::new(config.page_scripts_dir.clone()),
                 wa_js_path: config.wa_js_path.clone(),
+                media_dir: config.outgoing_media_dir(),
                 evidence_of_chats: config.evidence_of_chats,
             },
             ledger: LedgerOptions {

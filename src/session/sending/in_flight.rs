@@ -29,6 +29,9 @@ const MAX_INTERRUPTIONS: u8 = 2;
 /// Between two tries: a page that reloads itself reports that within milliseconds, and the send then waits for it.
 const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 
+/// Between two tries to upload a file: a server that is busy, or a network that is lost, is not back at once.
+const UPLOAD_PAUSE: Duration = Duration::from_secs(2);
+
 /// Between two tries to make a message ready in a page that gives no sign of life.
 const SILENCE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -128,7 +131,8 @@ impl InFlight {
         }
         let entry = self.queue.begin(now)?;
         self.progress.steps += u64::from(entry.turns == 1);
-        let limit = entry.deadline.unwrap_or(now + self.wait);
+        let limit = now + self.wait + entry.outgoing.extras.extra_time();
+        let limit = entry.deadline.unwrap_or(limit);
         let outgoing = entry.outgoing.clone();
         self.current = Some(Current {
             entry,
@@ -143,6 +147,18 @@ impl InFlight {
     pub(super) fn current_recipient(&self) -> Option<&str> {
         let current = self.current.as_ref()?;
         Some(&current.entry.outgoing.to)
+    }
+
+    /// Whether the send on its way has a file.
+    pub(super) fn is_of_medium(&self) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|current| current.entry.outgoing.extras.media.is_some())
+    }
+
+    /// Whether the send on its way has a file that may still be on its way to WhatsApp's server.
+    pub(super) fn is_uploading(&self, now: Instant) -> bool {
+        let is_uploading = |current: &Current| current.prepared.is_none() && now < current.limit;
+        self.is_of_medium() && self.current.as_ref().is_some_and(is_uploading)
     }
 
     /// The page has looked the recipient up. Answers what is to be written down, if the send goes on.
@@ -173,6 +189,13 @@ impl InFlight {
                     PrepareError::Interrupted(_) if entry.interruptions < MAX_INTERRUPTIONS => {
                         entry.interruptions += 1;
                         self.queue.put_back(entry, Some(now + INTERRUPTION_PAUSE));
+                    }
+                    PrepareError::NotUploaded(_) if entry.interruptions < MAX_INTERRUPTIONS => {
+                        entry.interruptions += 1;
+                        self.queue.put_back(entry, Some(now + UPLOAD_PAUSE));
+                    }
+                    PrepareError::NotUploaded(_) => {
+                        self.fail(&entry, Failure::NotUploaded, &why.to_string());
                     }
                     PrepareError::NotOnWhatsApp => {
                         self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());

@@ -285,6 +285,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             Err(
                 PrepareError::Failed(_)
                 | PrepareError::Unanswered(_)
+                | PrepareError::NotUploaded(_)
                 | PrepareError::Silent(_)
                 | PrepareError::Interrupted(_)
                 | PrepareError::NotInGroup
@@ -292,7 +293,8 @@ impl<'a, D: Driver> Sending<'a, D> {
                 | PrepareError::Stale(_),
             ) => None,
         };
-        let is_refused = matches!(result, Err(PrepareError::Failed(_)));
+        let is_refused =
+            matches!(result, Err(PrepareError::Failed(_))) && !self.intake.in_flight.is_of_medium();
         if let Some(to) = self.intake.in_flight.current_recipient() {
             if let Some(known) = learned {
                 self.intake.numbers.learn(to, known, now);
@@ -413,6 +415,10 @@ impl<'a, D: Driver> Sending<'a, D> {
         let is_writing = self.intake.calls.open > 0 || self.intake.in_flight.queue.is_accepting();
         if is_writing || !self.doubt.is_settled() || is_put_off_by_it {
             return WaitsFor::Ledger;
+        }
+        if self.intake.in_flight.is_uploading(now) {
+            // It has a time limit of its own.
+            return WaitsFor::Nothing;
         }
         if self.recovery.is_pending() || self.intake.in_flight.is_due(now) {
             return WaitsFor::Page;

@@ -34,7 +34,8 @@ impl SessionHandle {
     /// future does not take the message back.
     pub async fn send(&self, request: SendRequest) -> Result<Sent, SendError> {
         let accept_by = Instant::now() + self.limits.wait;
-        let deadline = request.waits.then_some(accept_by);
+        let wait = self.limits.wait + request.message.extras.extra_time();
+        let deadline = request.waits.then_some(Instant::now() + wait);
         let new = self.written_down(request, accept_by);
         let accepted = self.accept_once(new, deadline).await?;
         let (followed, is_repeated) = match accepted {
@@ -43,7 +44,7 @@ impl SessionHandle {
             Accepted::KeyReused => return Err(SendError::KeyReused),
         };
         let record = if deadline.is_some() || is_awaited(&followed.borrow()) {
-            let deadline = deadline.unwrap_or_else(|| Instant::now() + self.limits.wait);
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + wait);
             self.settled(followed, deadline).await?
         } else {
             Record::clone(&followed.borrow())

@@ -1,7 +1,7 @@
 // The frame around the adapters: runs first in every document of the page, gives each adapter a way to speak to the
 // service, and gives the service one function to call them by. Knows nothing of WhatsApp; the adapters beside it do.
 //
-// Called by the service as (bridge)(binding, entry, adapters, shared, passkey, hearing, content, after, reading):
+// Called by the service as (bridge)(binding, entry, adapters, shared, passkey, hearing, content, media, after, reading):
 //   binding   name of the CDP binding that takes one string
 //   entry     name under which the service finds the function to call commands by
 //   adapters  name -> function (say, shared) => commands
@@ -9,12 +9,13 @@
 //   passkey   function (say, shared) => {commands, shared}: takes the page's request for a passkey (passkey.js)
 //   hearing   function (say, shared) => {commands, shared}: keeps what the page hears (hearing.js)
 //   content   function (shared) => {fields, inventory}: what a message says beside its text (content.js)
+//   media     function (shared) => {input, stage, fields, inventory}: files on their way to WhatsApp (media.js)
 //   after     function (shared) => {prepare, handOver, lookUp, inChat, inventory}: what is done to messages that are there (after.js)
 //   reading   function (shared) => {commands, inventory}: reads chats, messages and groups out of the page (reading.js)
 //
 // What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken" | "passkey_request" | "heard", …}. What a command answers is
 // {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
-(function bridge(binding, entry, adapters, shared, passkey, hearing, content, after, reading) {
+(function bridge(binding, entry, adapters, shared, passkey, hearing, content, media, after, reading) {
   "use strict";
   // Frames inside the page are not the service's; a second run in one document would double every fact.
   if (window.top !== window || entry in window) return;
@@ -44,6 +45,12 @@
     shared.content = content?.(shared) ?? null;
   } catch (error) {
     send({ adapter: "content", kind: "broken", detail: String(error) });
+  }
+
+  try {
+    shared.media = media?.(shared) ?? null;
+  } catch (error) {
+    send({ adapter: "media", kind: "broken", detail: String(error) });
   }
 
   try {
@@ -80,5 +87,7 @@
       return { error: { code: error?.code ?? (isMisfit ? "MISFIT" : "PAGE_ERROR"), detail } };
     }
   };
+  // Answers an element, which a command cannot.
+  call.input = (key) => shared.media?.input(key) ?? null;
   Object.defineProperty(window, entry, { value: call });
 })

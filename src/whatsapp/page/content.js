@@ -1,4 +1,4 @@
-// What a message says beside a plain text, in the words of WhatsApp Web: an answer, mentions, a place, contact cards, a poll. The
+// What a message says beside a plain text, in the words of WhatsApp Web: an answer, mentions, a medium, a place, contact cards, a poll. The
 // adapters find the page's objects and give them to `fields`; the fields do not depend on which adapter it was.
 // docs/whatsapp.md#sending-more-than-text has the source of each fact used here.
 //
@@ -110,14 +110,18 @@
   });
 
   return {
-    // {body, extras, chat: the model} -> the fields of the message that say what it is. `page` is what an adapter finds of the page:
+    // {key, body, extras, chat: the model} -> the fields of the message that say what it is. `page` is what an adapter finds of the page:
     // {createWid, numberOf, lidOf, Messages}.
-    async fields({ body, extras, chat }, page) {
-      const { quote, mentions = [], location, contacts = [], poll } = extras;
-      const said = location ? place(location) : contacts.length > 0 ? cards(contacts) : poll ? question(poll) : { type: "chat", body };
+    async fields({ key, body, extras, chat }, page) {
+      const { quote, mentions = [], media, location, contacts = [], poll } = extras;
+      if (media && !shared.media) throw failure("NO_MEDIA", "media.js is missing");
+      const said = media ? shared.media.fields(key, media) : location ? place(location) : contacts.length > 0 ? cards(contacts) : poll ? question(poll) : { type: "chat", body };
+      const { body: text, ...mention } = mentions.length > 0 ? mentioned(mentions, media?.caption ?? body, shared.isByLid(chat.id, chat), page) : {};
       return {
         ...said,
-        ...(mentions.length > 0 ? mentioned(mentions, body, shared.isByLid(chat.id, chat), page) : {}),
+        ...mention,
+        // The text of a medium is its caption.
+        ...(text === undefined ? {} : media ? { caption: text } : { body: text }),
         ...(quote ? await answerTo(quote, chat, page) : {}),
       };
     },

@@ -552,19 +552,20 @@
     }
   };
   const take = (msg, since, young) => {
-    const isYoung = msg.t * 1000 > young.after;
+    if (msg.t * 1000 > young.after) {
+      // What became of it comes behind it.
+      young.list.push(msg);
+      return;
+    }
     // The times of these are those of the senders' clocks: a document's first walk says all of them, and the log knows those that it has.
     const isBefore = (at) => !isFirst && at < since;
     if (msg.type === "revoked") {
       if (!isBefore((msg.revokeTimestamp ?? msg.t) * 1000)) onRevoked(msg, true);
       return;
     }
-    if (msg.t * 1000 >= since) {
-      if (isYoung) young.list.push(msg);
-      else onMessage(msg, true);
-    }
+    if (msg.t * 1000 >= since) onMessage(msg, true);
     if (msg.latestEditMsgKey && !isBefore(msg.latestEditSenderTimestampMs)) onEdited(msg, true);
-    if (!isYoung && msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
+    if (msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
   };
   // Until the page has what waited for it at the server, more comes into its store, of which no event tells.
   const whenPresent = async () => {
@@ -576,7 +577,7 @@
     const began = Date.now();
     // What became of messages that were heard before: the store says it of each, and not when. Once for each document.
     const from = isFirst ? Math.max(floor, Math.min(since, reach)) : since;
-    const young = { after: began - YOUNG_MS, list: [] };
+    const young = { after: began - YOUNG_MS, list: [], reactions: [] };
     const chats = sources.Chats.getModelsArray().filter(({ id, t }) => isHeard(id) && t * 1000 >= from);
     for (const chat of chats) {
       const stored = await storedIn(chat, from);
@@ -584,21 +585,26 @@
         await room();
         give(() => take(msg, since, young));
       }
+      const isYoung = new Set(young.list.map(({ id }) => id.id));
       for (const reaction of await reactionsTo(stored)) {
+        if (!isFirst && reaction.reactionTimestamp < since) continue;
         await room();
-        give(() => { if (isFirst || !(reaction.reactionTimestamp < since)) onReaction(reaction, true); });
+        if (isYoung.has(reaction.reactionParentKey?.id)) young.reactions.push(reaction);
+        else give(() => onReaction(reaction, true));
       }
     }
     await room();
     give(findNumbers);
     const isKnown = (msg) => msg.type === "gp2" || remembered.has(onceOf(msg)) || held.has(onceOf(msg));
     if (!young.list.every(isKnown)) await sleep(YOUNG_WAIT_MS);
+    const old = { after: Infinity };
     for (const msg of young.list) {
       await room();
-      give(() => {
-        onMessage(msg, true);
-        if (msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
-      });
+      give(() => take(msg, since, old));
+    }
+    for (const reaction of young.reactions) {
+      await room();
+      give(() => onReaction(reaction, true));
     }
     if (!hasOverflowed) await release();
     if (hasOverflowed) {

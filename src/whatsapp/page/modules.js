@@ -319,6 +319,13 @@
     return String((latest?.chat ?? latest)?.id ?? wid);
   };
 
+  // {key, kind, mimetype, filename, filehash, bytes}: the file in the input is on WhatsApp's server when this answers.
+  const stageMedia = async (medium) => {
+    mustBeLoaded();
+    if (!shared.media) throw failure("NO_MEDIA", "media.js is missing");
+    await shared.media.stage(medium);
+  };
+
   // What the functions for messages that are there get of the page.
   const pageOf = () => ({
     createWid: found.createWid, widOf, latestChat, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages, Chats: found.Chats,
@@ -341,7 +348,7 @@
     const model = found.Chats.get(to);
     if (!model) throw failure("NO_CHAT", "WhatsApp gave no chat for this number");
     const said = extras
-      ? await shared.content.fields({ body, extras, chat: model }, { createWid: found.createWid, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages })
+      ? await shared.content.fields({ key, body, extras, chat: model }, { createWid: found.createWid, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages })
       : { type: "chat", body };
     const message = {
       ...found.getEphemeralFields(model),
@@ -400,6 +407,8 @@
       return { message_id: keyOf({ key, chat }).id.toString(), chat };
     },
 
+    stageMedia,
+
     handOver,
     handOverWithExtras: handOver,
 
@@ -454,6 +463,6 @@
     },
 
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
   };
 })

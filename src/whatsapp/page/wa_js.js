@@ -341,12 +341,23 @@
 
   // The fields of a message that wa-js would make of a text alone; null when that is all that it is. Its own senders of places and
   // polls are not used: of each the id that was assigned beforehand has to survive. In a group it addresses the sender by LID always.
-  const restOf = async (to, body, extras) => {
+  const restOf = async ({ key, to, body, extras }) => {
     if (!extras) return shared.isGroup(to) ? {} : null;
     const { WidFactory } = WPP().whatsapp;
     const own = (name) => shared.resolve(OWN[name]);
-    return shared.content.fields({ body, extras, chat: chatsOf().get(to) }, {
+    return shared.content.fields({ key, body, extras, chat: chatsOf().get(to) }, {
       createWid: (text) => WidFactory.createWid(text), numberOf: own("getPhoneNumber"), lidOf: own("getCurrentLid"), Messages: messages(),
+    });
+  };
+
+  // {key, kind, mimetype, filename, filehash, bytes}: the file in the input is on WhatsApp's server when this answers. What wa-js finds of
+  // the page is used, as by its own sendFileMessage; that one has the message in the store before the file is uploaded.
+  const stageMedia = async (medium) => {
+    const { whatsapp } = ready();
+    if (!shared.media) throw failure("NO_MEDIA", "media.js is missing");
+    await shared.media.stage(medium, {
+      OpaqueData: lookUp("whatsapp.OpaqueData"), getOrCreateMediaObject: lookUp("whatsapp.MediaObjectUtil.getOrCreateMediaObject"), uploadMedia: whatsapp.functions?.uploadMedia,
+      blobCache: lookUp("whatsapp.MediaBlobCache"), getUploadLimit: lookUp("whatsapp.MediaGatingUtils.getUploadLimit"),
     });
   };
 
@@ -380,7 +391,7 @@
       // Not waited for here: wa-js tells the result only to those who ask for it, and has no limit for it.
       waitForAck: true,
     };
-    const rest = await restOf(ends.to, body, extras);
+    const rest = await restOf({ key, to: ends.to, body, extras });
     const { arrived, stop } = arrival(id);
     try {
       const sent = rest || (ends.to.isLid() && addressesSenderByNumber())
@@ -459,6 +470,8 @@
       return { message_id: keyOf(addressed(chat), key).toString(), chat };
     },
 
+    stageMedia,
+
     handOver,
     handOverWithExtras: handOver,
 
@@ -533,7 +546,7 @@
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
       return taken(() => lines, 0);
     },
   };

@@ -218,7 +218,7 @@ async fn an_upload_goes_through_a_worker() {
         .run(
             "window.fetch = () => { throw new Error('not here'); };
             const { default: uploads } = require('WAWebUploadManager');
-            await uploads.encryptAndUpload({ bytes: new Uint8Array(1000) })",
+            await uploads.encryptAndUpload({ blob: new Blob([new Uint8Array(1000)]), type: 'image' })",
         )
         .await;
     sandbox.stop().await;
@@ -237,7 +237,7 @@ async fn an_upload_never_settles_while_the_pages_requests_are_intercepted() {
         .run(
             "window.settled = false;
             const { default: uploads } = require('WAWebUploadManager');
-            uploads.encryptAndUpload({ bytes: new Uint8Array(1000) }).finally(() => { window.settled = true; })",
+            uploads.encryptAndUpload({ blob: new Blob([new Uint8Array(1000)]), type: 'image' }).finally(() => { window.settled = true; })",
         )
         .await;
     tokio::time::sleep(Duration::from_secs(1)).await;

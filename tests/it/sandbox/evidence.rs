@@ -25,6 +25,7 @@ async fn a_page_that_is_linked_when_its_session_has_ended_is_not_shown_either() 
         scripts: PageScripts::default(),
         wa_js_path: folder.path().join("none.js"),
         evidence_of_chats: false,
+        media_dir: folder.path().join("outgoing"),
     };
     let profile = folder.path().join("profile");
     let (facts_tx, mut facts) = mpsc::channel(FACT_CAPACITY);

@@ -113,6 +113,92 @@ async fn does_its_work(package: &str, faults: Value) {
     sandbox.stop().await;
 }
 
+/// A picture is drawn again on its way, as WhatsApp Web does it, and a document is not.
+#[tokio::test]
+async fn the_unmodified_wa_js_sends_files_and_loads_those_that_came() {
+    const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder, CURRENT, json!({})).await;
+    let code: String = chrome
+        .value("WPP.conn.getAuthCode().then((code) => code.fullCode)")
+        .await;
+    sandbox
+        .post("/phone/scan", json!({"code": code, "number": ACCOUNT}))
+        .await;
+    chrome.until(LINKED).await;
+    chrome
+        .run(
+            "window.heard = [];
+            WPP.on('chat.new_message', ({ id }) => { if (!id.fromMe) heard.push(id._serialized); })",
+        )
+        .await;
+    for (kind, data, name) in [
+        ("image", format!("data:image/png;base64,{PNG}"), "sol.png"),
+        (
+            "document",
+            format!("data:application/pdf;base64,{PNG}"),
+            "lista.pdf",
+        ),
+    ] {
+        let options = json!({"type": kind, "caption": "mirá", "filename": name});
+        let sent: Value = chrome
+            .value(&format!(
+                "WPP.chat.sendFileMessage('{FRIEND}@c.us', {}, {options}).then(async (sent) => \
+                    ({{id: sent.id, ack: sent.ack, result: await sent.sendMsgResult}}))",
+                json!(data)
+            ))
+            .await;
+        assert_eq!(sent["result"]["messageSendResult"], "OK", "{sent}");
+    }
+    let taken = sandbox.messages().await;
+    let [image, document] = taken.as_slice() else {
+        panic!("{taken:?}");
+    };
+    let media = |message: &Value| message["media"].clone();
+    assert_eq!(
+        (
+            &media(image)["kind"],
+            &media(image)["mimetype"],
+            &media(image)["caption"]
+        ),
+        (&json!("image"), &json!("image/jpeg"), &json!("mirá")),
+        "{image}"
+    );
+    assert_eq!(
+        (
+            &media(document)["kind"],
+            &media(document)["mimetype"],
+            &media(document)["filename"]
+        ),
+        (
+            &json!("document"),
+            &json!("application/pdf"),
+            &json!("lista.pdf")
+        ),
+        "{document}"
+    );
+    assert_eq!(
+        (&media(image)["problem"], &media(document)["problem"]),
+        (&Value::Null, &Value::Null)
+    );
+
+    sandbox
+        .post(
+            "/phone/receive",
+            json!({"account": ACCOUNT, "from": FRIEND, "media": {"data": PNG, "mimetype": "image/png", "kind": "image", "caption": "acá"}}),
+        )
+        .await;
+    chrome.until("heard.length === 1").await;
+    let loaded: String = chrome
+        .value(
+            "WPP.chat.downloadMedia(heard[0]).then((blob) => blob.arrayBuffer()).then((bytes) => \
+                btoa(String.fromCharCode(...new Uint8Array(bytes))))",
+        )
+        .await;
+    assert_eq!(loaded, PNG);
+    sandbox.stop().await;
+}
+
 /// What it does to messages that are there and in chats, as a person at the phone sees it.
 #[tokio::test]
 async fn the_unmodified_wa_js_reacts_edits_deletes_reads_and_types() {

@@ -11,7 +11,12 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
     get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
     get senderObj() { return { id: this.sender, isMe: this.isSentByMe }; }
     get chat() { return require('WAWebChatCollection').ChatCollection.get(this.id.remote); }
-    get mediaData() { return this.type in MEDIA ? { type: this.type, mediaStage: 'INIT', mimetype: this.mimetype, size: this.size, filehash: this.filehash } : undefined; }
+    get mediaData() { const media = this.attributes && require('SandboxMedia').mediaOf(this); return media && media.data; }
+    get mediaObject() { const media = this.attributes && require('SandboxMedia').mediaOf(this); return media && media.object; }
+    /** Brings the bytes of its medium. How that went is in the stage of its data. */
+    downloadMedia(options) { return require('SandboxMedia').download(this, options); }
+    forceDownloadMediaEvenIfExpensive() { return this.downloadMedia({ downloadEvenIfExpensive: true, isUserInitiated: true }); }
+    async waitForPrep() { return this; }
     unsafe() { return this; }
     /** What a message that answers this one carries of it (page module WAWebMsgModel). */
     msgContextInfo(chat) {
@@ -24,14 +29,13 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
     /** The same message once more, such as one that can be decrypted now. */
     async applyUpdate(changes) { this.set(changes); }
   }
-  const MEDIA = { image: 1, video: 1, audio: 1, ptt: 1, document: 1, sticker: 1 };
   /* The names of page module WAWebMsgModel, as far as messages have them here. */
   defineModel(Msg, 'msg', ['id', 'rowId', 'ack', 'body', 'caption', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'recvFresh', 'invis', 'local',
     'author', 'notifyName', 'isSendFailure', 'search', 'star', 'isMdHistoryMsg', 'clientReceivedTsMillis',
     'latestEditMsgKey', 'latestEditSenderTimestampMs', 'protocolMessageKey', 'revokeSender', 'revokeTimestamp', 'isOverwrittenByRevoke',
     'quotedMsg', 'quotedStanzaID', 'quotedParticipant', 'quotedRemoteJid', 'quotedType', 'mentionedJidList', 'hasReaction', 'recipients', 'templateParams',
     'mimetype', 'size', 'filename', 'duration', 'filehash', 'encFilehash', 'directPath', 'mediaKey', 'mediaKeyTimestamp', 'width', 'height', 'isGif', 'isViewOnce',
-    'lat', 'lng', 'loc', 'vcardFormattedName', 'vcardList', 'pollName', 'pollOptions', 'pollSelectableOptionsCount', 'messageSecret',
+    'waveform', 'pageCount', 'streamingSidecar', 'deprecatedMms3Url', 'isCaptionByUser', 'lat', 'lng', 'loc', 'vcardFormattedName', 'vcardList', 'pollName', 'pollOptions', 'pollSelectableOptionsCount', 'messageSecret',
     'ephemeralDuration', 'ephemeralStartTimestamp', 'expiredTimestamp', 'broadcast', 'isStatusV3', 'viewMode', 'kind']);
   exports.Msg = Msg;
 });

@@ -176,8 +176,8 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   /** A picture that no person sees: the page has thumbnails where a caller may look for text. */
   const THUMBNAIL = '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB';
   const hashOf = (id) => btoa(id.padEnd(32, '0').slice(0, 32));
-  /** What a medium has beside its caption; without its bytes. */
-  function mediaOf({ kind, mimetype, size, name, seconds }, body, id, t) {
+  /** What a medium has beside its caption. One that has no bytes behind it leads nowhere. */
+  function mediaOf({ kind, mimetype, size, name, seconds, file }, body, id, t) {
     if (kind === 'location') return { type: kind, lat: -34.6037, lng: -58.3816, loc: body, body: THUMBNAIL };
     if (kind === 'vcard') return { type: kind, body: 'BEGIN:VCARD\nVERSION:3.0\nFN:' + (name || 'Ana') + '\nEND:VCARD', vcardFormattedName: name || 'Ana' };
     if (kind === 'poll_creation') {
@@ -187,8 +187,10 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     const isPicture = kind === 'image' || kind === 'video' || kind === 'sticker';
     return {
       type: kind, mimetype: mimetype || MIMETYPES[kind], size: size || 1000, filename: kind === 'document' ? name || 'document.pdf' : undefined,
-      caption: body || undefined, body: isPicture || kind === 'document' ? THUMBNAIL : undefined, duration: seconds === null ? undefined : String(seconds),
-      filehash: hashOf(id), encFilehash: hashOf('e' + id), mediaKey: hashOf('k' + id), mediaKeyTimestamp: t, directPath: '/v/t62.7118-24/' + id + '.enc',
+      caption: body || undefined, body: isPicture || kind === 'document' ? THUMBNAIL : undefined, duration: seconds === null || seconds === undefined ? undefined : String(seconds),
+      ...(file
+        ? { filehash: file.filehash, encFilehash: file.enc_filehash, mediaKey: file.media_key, mediaKeyTimestamp: file.media_key_timestamp, directPath: file.direct_path }
+        : { filehash: hashOf(id), encFilehash: hashOf('e' + id), mediaKey: hashOf('k' + id), mediaKeyTimestamp: t, directPath: '/v/t62.7118-24/' + id + '.enc' }),
       width: isPicture ? 640 : undefined, height: isPicture ? 480 : undefined,
     };
   }

@@ -296,7 +296,30 @@ const phone = (() => {
   const groupOf = (id) => state.groups.find((group) => group.id === id);
   const titled = (other) => (groupOf(other) ? groupOf(other).name : shown(other));
 
-  const textOf = (message) => (message.deleted ? 'deleted for everybody' : message.edited || message.body || (message.media ? '[' + message.media.kind + ']' : ''));
+  const mediaWords = ({ kind, filename, name, bytes, size }) => '[' + [kind, filename || name, bytes || size ? (bytes || size) + ' bytes' : null].filter(Boolean).join(', ') + ']';
+  const textOf = (message) => (message.deleted ? 'deleted for everybody'
+    : message.edited || message.body || (message.media ? [mediaWords(message.media), message.media.caption].filter(Boolean).join(' ') : ''));
+  /** Pictures are shown; everything else can be saved. */
+  const PICTURES = ['image/jpeg', 'image/png', 'image/webp', 'image/gif'];
+  const files = new Map();
+  function mediaOf(message) {
+    const { media } = message;
+    const hasBytes = media && (media.sha256 || media.has_bytes);
+    if (!hasBytes || message.deleted) return null;
+    const shown = el('span', { class: 'medium' });
+    const put = (url) => shown.replaceChildren(PICTURES.includes(media.mimetype) || media.kind === 'sticker'
+      ? el('img', { src: url, alt: textOf(message), class: 'picture' })
+      : el('a', { href: url, download: media.filename || media.name || media.kind }, 'Save'));
+    if (files.has(message.id)) put(files.get(message.id));
+    else {
+      fetch('/phone/media?account=' + message.account + '&id=' + encodeURIComponent(message.id)).then(async (answer) => {
+        if (!answer.ok) return;
+        files.set(message.id, URL.createObjectURL(new Blob([await answer.arrayBuffer()], { type: PICTURES.includes(media.mimetype) ? media.mimetype : 'application/octet-stream' })));
+        put(files.get(message.id));
+      });
+    }
+    return shown;
+  }
 
   /** What a person does to a message: its author changes or deletes it, and the other one reacts. */
   function acts(message, own) {
@@ -314,7 +337,7 @@ const phone = (() => {
   function bubble(message) {
     const own = !message.from;
     const byHand = own && message.resent === undefined;
-    return el('div', { class: own ? 'message own' : 'message' }, el('span', { class: 'text' }, textOf(message)),
+    return el('div', { class: own ? 'message own' : 'message' }, mediaOf(message), el('span', { class: 'text' }, textOf(message)),
       el('span', { class: 'meta' }, [new Date(message.at).toLocaleTimeString(), own ? (byHand ? 'written by hand' : 'sent by the account') : null,
         message.group && !own ? shown(message.from) : null, message.edited && !message.deleted ? 'edited' : null, message.reaction || null].filter(Boolean).join(' · ')),
       own && !byHand ? el('span', { class: 'meta' }, el('span', { class: 'tick', 'aria-hidden': 'true' }, '✓ '), 'taken by the server',
@@ -373,23 +396,43 @@ const phone = (() => {
   }
   function select(number) { if (number !== account) { account = number; person = null; } drawAll(); }
 
+  /** A file as a message takes it: what it is follows from its type. */
+  async function mediumOf(file) {
+    const [type] = file.type.split('/');
+    const kind = ['image', 'video', 'audio'].includes(type) && file.type !== 'image/svg+xml' ? type : 'document';
+    const data = await new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(',') + 1));
+      reader.onerror = () => reject(reader.error);
+      reader.readAsDataURL(file);
+    });
+    return { kind, data, mimetype: file.type || undefined, filename: file.name };
+  }
+  /** A medium may come without a text. */
+  function needsText() { byId('body').required = byId('file').files.length === 0; }
+  byId('file').addEventListener('change', needsText);
+
   byId('write').addEventListener('submit', (event) => {
     event.preventDefault();
     attempt(byId('trouble'), async () => {
       if (digits(byId('from').value) === account) throw new Refused({ field: 'from', error: 'this is the account itself: write as another number' });
-      const body = byId('body').value;
+      const [file] = editing ? [] : byId('file').files;
+      const media = file ? await mediumOf(file) : undefined;
+      const body = byId('body').value || undefined;
       const number = byId('from').value;
       const group = groupOf(person) ? { group: person } : {};
       const isOfGroup = group.group && groupOf(person).participants.includes(digits(number));
       if (editing) await call('/phone/edit', { account, id: editing, body });
-      else if (byId('by-hand').checked) await call('/phone/write', { account, body, ...(group.group ? group : { to: number }) });
-      else await call('/phone/receive', { account, from: number, body, ...(isOfGroup ? group : {}) });
+      else if (byId('by-hand').checked) await call('/phone/write', { account, body, media, ...(group.group ? group : { to: number }) });
+      else await call('/phone/receive', { account, from: number, body, media, ...(isOfGroup ? group : {}) });
       byId('body').value = '';
+      byId('file').value = '';
+      needsText();
       if (!editing && !isOfGroup && !(group.group && byId('by-hand').checked)) person = digits(number);
       byId('from').value = shown(digits(number));
       editing = null;
       drawComposer();
-    }, { from: byId('from'), body: byId('body') });
+    }, { from: byId('from'), body: byId('body'), media: byId('file') });
   });
   byId('body').addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && !event.shiftKey) { event.preventDefault(); byId('write').requestSubmit(); }

@@ -16,7 +16,7 @@ sandboxPage.define('SandboxRows', (global, require, importDefault, importNamespa
 
   const PLAIN = ['rowId', 'body', 'caption', 'type', 'subtype', 't', 'ack', 'star', 'latestEditSenderTimestampMs', 'revokeTimestamp', 'isOverwrittenByRevoke',
     'quotedStanzaID', 'quotedType', 'hasReaction', 'templateParams', 'mimetype', 'size', 'filename', 'duration', 'filehash', 'encFilehash', 'directPath',
-    'mediaKey', 'mediaKeyTimestamp', 'width', 'height', 'isGif', 'isViewOnce', 'lat', 'lng', 'loc', 'vcardFormattedName', 'vcardList', 'pollName', 'pollOptions',
+    'mediaKey', 'mediaKeyTimestamp', 'width', 'height', 'isGif', 'isViewOnce', 'waveform', 'pageCount', 'deprecatedMms3Url', 'isCaptionByUser', 'lat', 'lng', 'loc', 'vcardFormattedName', 'vcardList', 'pollName', 'pollOptions',
     'pollSelectableOptionsCount', 'messageSecret', 'ephemeralDuration', 'ephemeralStartTimestamp', 'broadcast', 'isStatusV3', 'viewMode', 'kind', 'isOffline'];
   const WIDS = ['author', 'revokeSender', 'quotedParticipant', 'quotedRemoteJid'];
   const WID_LISTS = ['mentionedJidList', 'recipients'];

@@ -97,6 +97,13 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     }
     if (msg.type === 'vcard') extras.contacts = [{ name: msg.vcardFormattedName, vcard: msg.body }];
     if (msg.type === 'multi_vcard') extras.contacts = msg.vcardList.map(({ displayName, vcard }) => ({ name: displayName, vcard }));
+    if (require('SandboxMedia').isMedia(msg)) {
+      extras.media = {
+        kind: msg.type, mimetype: msg.mimetype, size: msg.size, filename: msg.filename, caption: msg.caption, view_once: Boolean(msg.isViewOnce),
+        seconds: msg.duration === undefined ? undefined : Math.round(Number(msg.duration)) || 0,
+        file: { direct_path: msg.directPath, media_key: msg.mediaKey, media_key_timestamp: msg.mediaKeyTimestamp, enc_filehash: msg.encFilehash, filehash: msg.filehash },
+      };
+    }
     if (msg.type === 'poll_creation') extras.poll = { question: msg.pollName, options: msg.pollOptions.map(({ name }) => name), choices: msg.pollSelectableOptionsCount };
     return extras;
   }
@@ -117,12 +124,16 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   /** A write has failed for want of room. The page does not recover from it by itself, also when there is room again. */
   let stuck = false;
 
-  /** Stores a message, sends it as soon as there is a connection, waits until it is taken. */
-  async function post(msg) {
+  /** A message whose medium is not on the server cannot be read: it does not travel, and after a reload the page has its bytes no more. */
+  const isWhole = (msg) => !require('SandboxMedia').isMedia(msg) || Boolean(msg.directPath);
+
+  /** Stores a message, sends it as soon as there is a connection, waits until it is taken. `before` is what has to be done first, such as an upload. */
+  async function post(msg, before) {
     const taken = new Promise((resolve) => waiting.set(msg.id.id, resolve));
     if (wire.faults().storage === 'full') stuck = true;
     if (stuck) return taken;
     await chats.save(msg);
+    if (before) await before(msg);
     const { send_result: given, send } = wire.faults();
     if (given || send === 'rejected') {
       waiting.delete(msg.id.id);
@@ -149,7 +160,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   // What the server has not taken is sent again, under the same id.
   wire.frames.on('welcome', () => {
     connection += 1;
-    if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg)) travel(msg);
+    if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg) && isWhole(msg)) travel(msg);
   });
   function receive(frame) {
     const dormant = chats.dormant.get(frame.id);
@@ -204,6 +215,21 @@ sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, im
       return isSecret(raw.messageSecret) ? null : 'messageSecret is not 32 bytes';
     },
   };
+  const MEDIA_TYPES = ['image', 'video', 'audio', 'ptt', 'document', 'sticker'];
+  const isHash = (value) => typeof value === 'string' && /^[A-Za-z0-9+/]{43}=$/.test(value);
+  /** What a medium needs; `isUploaded`: also where it is, and how it is read. */
+  function faultOfMedia(raw, isUploaded) {
+    if (!isText(raw.mimetype)) return 'mimetype is missing';
+    if (!isHash(raw.filehash)) return 'filehash is not a SHA-256 in base64';
+    if (!Number.isInteger(raw.size) || raw.size <= 0) return 'size is not a number of bytes';
+    if (raw.type === 'document' && !isText(raw.filename)) return 'filename of a document is missing';
+    if (raw.caption !== undefined && raw.caption !== null && typeof raw.caption !== 'string') return 'caption is not a text';
+    if (!isUploaded) return null;
+    if (!isText(raw.directPath)) return 'directPath is missing: nothing was uploaded';
+    if (!isHash(raw.encFilehash)) return 'encFilehash is not a SHA-256 in base64';
+    return isHash(raw.mediaKey) && Number.isInteger(raw.mediaKeyTimestamp) ? null : 'mediaKey or mediaKeyTimestamp is missing';
+  }
+  const faultOfContent = (raw, upload) => (MEDIA_TYPES.includes(raw.type) ? faultOfMedia(raw, !upload) : CONTENTS[raw.type](raw));
   /** The page encodes what it sends with these two functions, whose answers for a location are those of a medium; who sends one makes them answer otherwise. */
   function readsLocations() {
     const proto = { locationMessage: {} };
@@ -230,7 +256,7 @@ sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, im
   }
 
   /** What a caller got wrong; the real page fails later and with less grace. */
-  function fault(chat, raw) {
+  function fault(chat, raw, upload) {
     if (!(chat instanceof Chat)) return 'chat is not a ChatModel';
     if (ChatCollection.get(chat.id) !== chat) return 'chat is not in the ChatCollection';
     if (!raw || typeof raw !== 'object') return 'there is no message';
@@ -239,24 +265,41 @@ sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, im
     if (!/^[0-9A-F]{16,40}$/.test(raw.id.id)) return 'id is not 16 to 40 hexadecimal capitals';
     if (!raw.id.remote.equals(chat.id)) return 'id belongs to another chat';
     if (!(raw.to instanceof Wid) || !raw.to.equals(chat.id)) return 'to is not the wid of the chat';
-    if (!Object.hasOwn(CONTENTS, raw.type)) return 'type is not one that this page can send';
+    if (!Object.hasOwn(CONTENTS, raw.type) && !MEDIA_TYPES.includes(raw.type)) return 'type is not one that this page can send';
     if (!Number.isInteger(raw.t) || raw.t < 1e9 || raw.t > 1e11) return 't is not a time in seconds';
     if (raw.self !== 'out') return 'self is not out';
     if (raw.isNewMsg !== true) return 'isNewMsg is not true';
     if (raw.local !== true) return 'local is not true';
     if (raw.ack !== 0) return 'ack is not 0';
-    return faultOfSender(chat, raw) ?? CONTENTS[raw.type](raw) ?? faultOfContext(raw);
+    return faultOfSender(chat, raw) ?? faultOfContent(raw, upload) ?? faultOfContext(raw);
   }
 
-  /** Gives two promises: the message in its collection, and the server's verdict. */
-  function addAndSendMsgToChat(chat, raw) {
-    if (require('SandboxWire').faults().send === 'throws') throw new Error('addAndSendMsgToChat: refused by a fault');
-    const wrong = fault(chat, raw);
+  /** The model takes its inner name of the id as well: what was copied out of another model has that, and the last one counts. */
+  function withItsId(raw) {
+    const names = raw && typeof raw === 'object' ? Object.keys(raw) : [];
+    if (!raw || !(raw.id instanceof MsgKey) || names.indexOf('__x_id') <= names.indexOf('id')) return raw;
+    const id = Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, '0')).join('').toUpperCase();
+    return { ...raw, id: new MsgKey({ ...raw.id, id }) };
+  }
+  function add(chat, given, upload) {
+    const raw = withItsId(given);
+    const wrong = fault(chat, raw, upload);
     if (wrong) throw new Error('addAndSendMsgToChat: ' + wrong);
     const known = MsgCollection.get(raw.id);
     const msg = known || MsgCollection.add(raw);
     if (!known) chats.list(msg);
-    return [Promise.resolve(msg), require('SandboxOutbox').post(msg)];
+    return msg;
+  }
+  /** Gives two promises: the message in its collection, and the server's verdict. `given` may be a promise of the message, and `upload` is awaited before it
+   * travels: the page itself sends media so. */
+  function addAndSendMsgToChat(chat, given, upload) {
+    if (require('SandboxWire').faults().send === 'throws') throw new Error('addAndSendMsgToChat: refused by a fault');
+    if (given && typeof given.then === 'function') {
+      const added = given.then((raw) => add(chat, raw, upload));
+      return [added, added.then((msg) => require('SandboxOutbox').post(msg, upload))];
+    }
+    const msg = add(chat, given, upload);
+    return [Promise.resolve(msg), require('SandboxOutbox').post(msg, upload)];
   }
   exports.addAndSendMsgToChat = addAndSendMsgToChat;
 });

@@ -1,11 +1,12 @@
 /*
- * Uploads what it is given, away from the page's main thread. Responsible for nothing else.
+ * Encrypts and uploads what it is given, away from the page's main thread. Responsible for nothing else.
  */
-onmessage = async ({ data }) => {
+importScripts('/web/media-crypto.js');
+const { encryptAndUpload } = self.sandboxMediaCrypto;
+onmessage = async ({ data: { id, ...media } }) => {
   try {
-    const answer = await fetch('/web/upload', { method: 'POST', body: data.bytes });
-    postMessage({ id: data.id, ok: answer.ok });
+    postMessage({ id, result: await encryptAndUpload(media) });
   } catch (error) {
-    postMessage({ id: data.id, ok: false });
+    postMessage({ id, error: String(error.message), status: error.status });
   }
 };

@@ -3,15 +3,21 @@
 //! Responsible for: reading these requests and wording their answers. Not responsible for: who may do what
 //! (`server/mailbox`).
 
+use std::{io, sync::Arc};
+
 use axum::{body::Bytes, extract::State};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use crate::{
     App,
     answer::{Answer, ApiError, Fields},
     number::Number,
-    server::mailbox::Doer,
-    stanza::{Chat, Letter, Notice, Stanza},
+    server::{Refusal, mailbox::Doer},
+    stanza::{Chat, Letter, Media, MediaKind, Notice, Stanza},
 };
 
 /// So many messages and chats a burst or a history has at most.
@@ -40,8 +46,9 @@ pub(crate) async fn receive(
         name: fields.optional_text("name", "give the name that the sender has chosen")?,
         hidden: flag(&mut fields, "hidden")?,
     };
-    let letter = letter(&mut fields)?;
+    let (mut letter, data) = letter(&mut fields)?;
     fields.done()?;
+    enclose(&app, &mut letter, data).await?;
     Ok(answer(&app.server.write(doer, chat, letter)?))
 }
 
@@ -53,8 +60,9 @@ pub(crate) async fn write(State(app): State<App>, body: Bytes) -> Result<Answer<
         Some(group) => group,
         None => Chat::Person(fields.number("to")?),
     };
-    let letter = letter(&mut fields)?;
+    let (mut letter, data) = letter(&mut fields)?;
     fields.done()?;
+    enclose(&app, &mut letter, data).await?;
     Ok(answer(&app.server.write(owner(account), chat, letter)?))
 }
 
@@ -174,8 +182,9 @@ pub(crate) async fn post(State(app): State<App>, body: Bytes) -> Result<Answer<V
         Some(_) => None,
         None => Some(fields.number("from")?),
     };
-    let letter = letter(&mut fields)?;
+    let (mut letter, data) = letter(&mut fields)?;
     fields.done()?;
+    enclose(&app, &mut letter, data).await?;
     let chat = channel.map_or(Chat::Status, Chat::Channel);
     let doer = Doer {
         author,
@@ -207,7 +216,7 @@ pub(crate) async fn history(
         ));
     }
     let set = app.server.set_history(&account, chats, messages, older);
-    set.map_err(crate::server::Refusal::from)?;
+    set.map_err(Refusal::from)?;
     Ok(Answer(
         json!({ "account": account, "messages": chats * messages, "older": chats * older }),
     ))
@@ -221,25 +230,73 @@ fn amounts(mut fields: Fields) -> Result<(Number, u64, u64), ApiError> {
     Ok((account, chats, messages))
 }
 
-/// The message of a request.
-fn letter(fields: &mut Fields) -> Result<Letter, ApiError> {
-    let remedy = "give {\"kind\", \"mimetype\"?, \"size\"?, \"name\"?, \"seconds\"?}, kind one of image, video, audio, ptt, \
-         document, sticker, location, vcard, poll_creation";
-    let media = fields.optional("media", remedy)?;
+/// A medium, as a request has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MediaGiven {
+    kind: MediaKind,
+    mimetype: Option<String>,
+    /// The bytes, in base64.
+    data: Option<String>,
+    /// What is said of the bytes when there are none.
+    size: Option<u64>,
+    #[serde(alias = "name")]
+    filename: Option<String>,
+    caption: Option<String>,
+    seconds: Option<u32>,
+}
+
+/// The message of a request, and the bytes of its medium.
+fn letter(fields: &mut Fields) -> Result<(Letter, Option<Vec<u8>>), ApiError> {
+    let remedy = "give {\"kind\", \"data\"?, \"mimetype\"?, \"filename\"?, \"caption\"?, \"size\"?, \"seconds\"?}, kind one of image, \
+         video, audio, voice, document, sticker, location, vcard, poll_creation, data in base64";
+    let media: Option<MediaGiven> = fields.optional("media", remedy)?;
     let text = "give the text of the message";
-    let body = match media {
-        Some(_) => fields.optional_text("body", text)?.unwrap_or_default(),
-        None => fields.text("body", text)?,
+    let (body, media, data) = match media {
+        Some(given) => {
+            let data = given.data.map(|data| STANDARD.decode(data)).transpose();
+            let data = data.map_err(|_| ApiError::field("media", "data is not base64"))?;
+            if data.as_ref().is_some_and(Vec::is_empty) {
+                return Err(ApiError::field("media", "data is empty"));
+            }
+            let media = Media {
+                kind: given.kind,
+                mimetype: given.mimetype,
+                size: data
+                    .as_ref()
+                    .map_or(given.size, |data| Some(data.len() as u64)),
+                name: given.filename,
+                seconds: given.seconds,
+                file: None,
+            };
+            let body = fields.optional_text("body", text)?.or(given.caption);
+            (body.unwrap_or_default(), Some(media), data)
+        }
+        None => (fields.text("body", text)?, None, None),
     };
     let waiting = "give keys, fanout or view_once_unavailable_fanout";
-    Ok(Letter {
+    let letter = Letter {
         body,
         media,
         quote: fields.optional_text("quote", ID)?,
         mentions: fields.numbers("mentions")?,
         expires_after: fields.optional("expires_after", "give seconds, as a number")?,
         waiting: fields.optional("waiting", waiting)?,
-    })
+    };
+    Ok((letter, data))
+}
+
+/// The phone that writes encrypts the bytes and uploads them, before the message travels.
+async fn enclose(app: &App, letter: &mut Letter, data: Option<Vec<u8>>) -> Result<(), ApiError> {
+    let (Some(media), Some(data)) = (&mut letter.media, data) else {
+        return Ok(());
+    };
+    let (store, kind) = (Arc::clone(app.server.media()), media.kind);
+    let at = Timestamp::now().as_second();
+    let kept = spawn_blocking(move || store.put(kind, &data, at)).await;
+    let kept = kept.map_err(io::Error::other).flatten();
+    media.file = Some(kept.map_err(Refusal::from)?);
+    Ok(())
 }
 
 fn group(fields: &mut Fields) -> Result<Option<Chat>, ApiError> {

@@ -193,7 +193,7 @@ impl Asked {
             return send::send(State(app.clone()), Json(request)).await;
         }
         let session = send::session_of(app, request.target())?;
-        let (accepted, to) = send::accept(&session, request).await?;
+        let (accepted, to) = send::accept(app, &session, request).await?;
         let account = session.snapshot().linked_account().cloned();
         let message = WahaMessage::of(&accepted, account.as_deref(), &to, body, quoted);
         let status = if accepted.ack >= 1 {

@@ -87,7 +87,7 @@ impl FromBody for Fields {
 fn acts_on_the_default(bytes: &[u8], content_type: &'static str) -> Result<bool, ApiError> {
     let value = axum::http::HeaderValue::from_static(content_type);
     let headers = HeaderMap::from_iter([(axum::http::header::CONTENT_TYPE, value)]);
-    let Some(object) = body::object(bytes.to_vec(), &headers)? else {
+    let Some(object) = body::object(bytes.to_vec(), &headers, body::LARGEST_BODY)? else {
         return Err(ApiError::ClienteIdRequired);
     };
     check_body::<Fields>(&object)?;

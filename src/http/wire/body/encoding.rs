@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use brotli_decompressor::Decompressor;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use super::{ApiError, LARGEST_BODY};
+use super::ApiError;
 
 /// What the decoder of br reads at a time. The body is in memory already.
 const BUFFER: usize = 4096;
@@ -18,7 +18,11 @@ const BUFFER: usize = 4096;
 const LONGEST_NAME: usize = 32;
 
 /// The body as it was before its sender packed it.
-pub(super) fn unpacked(bytes: Vec<u8>, headers: &HeaderMap) -> Result<Vec<u8>, ApiError> {
+pub(super) fn unpacked(
+    bytes: Vec<u8>,
+    headers: &HeaderMap,
+    largest: usize,
+) -> Result<Vec<u8>, ApiError> {
     let encoding = name(headers);
     if bytes.is_empty() {
         // Nothing is nothing, packed or not.
@@ -26,13 +30,13 @@ pub(super) fn unpacked(bytes: Vec<u8>, headers: &HeaderMap) -> Result<Vec<u8>, A
     }
     match encoding.as_str() {
         "" | "identity" => Ok(bytes),
-        "gzip" | "x-gzip" => drained(MultiGzDecoder::new(bytes.as_slice()), "gzip"),
+        "gzip" | "x-gzip" => drained(MultiGzDecoder::new(bytes.as_slice()), "gzip", largest),
         // The standard means zlib's frame; some clients leave it out, and browsers take both.
         "deflate" if has_zlib_header(&bytes) => {
-            drained(ZlibDecoder::new(bytes.as_slice()), "deflate")
+            drained(ZlibDecoder::new(bytes.as_slice()), "deflate", largest)
         }
-        "deflate" => drained(DeflateDecoder::new(bytes.as_slice()), "deflate"),
-        "br" => drained(Decompressor::new(bytes.as_slice(), BUFFER), "br"),
+        "deflate" => drained(DeflateDecoder::new(bytes.as_slice()), "deflate", largest),
+        "br" => drained(Decompressor::new(bytes.as_slice(), BUFFER), "br", largest),
         _ => Err(ApiError::UnknownEncoding(shown(&encoding))),
     }
 }
@@ -64,12 +68,12 @@ fn has_zlib_header(bytes: &[u8]) -> bool {
 }
 
 /// All that comes out, up to the largest body.
-fn drained(packed: impl Read, encoding: &'static str) -> Result<Vec<u8>, ApiError> {
+fn drained(packed: impl Read, encoding: &'static str, largest: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
-    let most = u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX);
+    let most = u64::try_from(largest).unwrap_or(u64::MAX);
     let mut packed = packed.take(most + 1);
     let read = packed.read_to_end(&mut bytes);
-    if bytes.len() > LARGEST_BODY {
+    if bytes.len() > largest {
         return Err(ApiError::TooLarge);
     }
     read.map_err(|_| ApiError::NotUnpacked(encoding))?;

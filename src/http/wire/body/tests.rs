@@ -26,7 +26,7 @@ fn packed(encoding: &'static str) -> HeaderMap {
 
 /// What is read, or the code and the sentence of a refusal.
 fn read(bytes: impl Into<Vec<u8>>, headers: &HeaderMap) -> Result<Value, (&'static str, String)> {
-    object(bytes.into(), headers)
+    object(bytes.into(), headers, LARGEST_BODY)
         .map(|object| object.map_or(json!([]), Value::Object))
         .map_err(|error| (error.facts().code, error.to_string()))
 }

@@ -100,12 +100,14 @@ codes! {
     NumberNotOnWhatsApp = BAD_REQUEST, Usual, "NUMBER_NOT_ON_WHATSAPP", "The number is not on WhatsApp; nothing was sent: ask its owner";
     NotInGroup = BAD_REQUEST, Usual, "NOT_IN_GROUP", "The account is in no group with this address, or may not write there; nothing was sent: have it added, or look at the address";
     QuoteNotFound = BAD_REQUEST, Usual, "QUOTE_NOT_FOUND", "The message in quote is not in this chat, or cannot be answered; nothing was sent: give the id that GET /events has for it, or leave quote out";
+    MediaUnreachable = BAD_REQUEST, Usual, "MEDIA_UNREACHABLE", "The file at media.url was not fetched: the message says why; nothing was sent. Give an address of the public internet that answers with the file, or bring it with POST /media";
     TwoKeys = BAD_REQUEST, Usual, "TWO_KEYS", "The request carries two different keys: send one";
     Unauthorized = UNAUTHORIZED, Usual, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
     Forbidden = FORBIDDEN, Usual, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
     OriginNotAllowed = FORBIDDEN, Usual, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: list it in CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
     EvidenceOfChatsOff = FORBIDDEN, Usual, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it nevertheless";
     NotFound = NOT_FOUND, Usual, "NOT_FOUND", "No such path: see the document";
+    MediaNotFound = NOT_FOUND, Usual, "MEDIA_NOT_FOUND", "No file has the id in media.id (any more); nothing was sent: bring it again with POST /media";
     MessageNotFound = NOT_FOUND, Usual, "MESSAGE_NOT_FOUND", "No message has this id (any more), or the message is of a session that the key is not for";
     ChatNotFound = NOT_FOUND, Usual, "CHAT_NOT_FOUND", "The account has no chat with this address, or is in no such group: GET /chats and GET /groups list them";
     SessionNotFound = NOT_FOUND, Usual, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
@@ -136,6 +138,7 @@ codes! {
     CursorExpired = GONE, Usual, "CURSOR_EXPIRED", "Events behind this cursor are no longer kept (EVENT_RETENTION_HOURS), or an older copy of the ledger was put back: go on from oldest, and know that some may be missing";
     LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
     PayloadTooLarge = PAYLOAD_TOO_LARGE, Usual, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
+    MediaTooLarge = PAYLOAD_TOO_LARGE, Usual, "MEDIA_TOO_LARGE", "The file is larger than MEDIA_MAX_MB allows, or than fits into the body of a send: bring large ones with POST /media; nothing was sent";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, Usual, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
     MisdirectedRequest = MISDIRECTED_REQUEST, Usual, "MISDIRECTED_REQUEST", "Without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL: call it by one of these, set PUBLIC_URL, or make a key";
     PasskeyRefused = UNPROCESSABLE_ENTITY, Usual, "PASSKEY_REFUSED", "WhatsApp refused, with its own word in the message. The next attempt begins by itself, with another challenge, and a code has to be compared then";
@@ -157,6 +160,7 @@ codes! {
     TooManyLinks = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
     SessionNotReady = SERVICE_UNAVAILABLE, Usual, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
     ProfileStale = SERVICE_UNAVAILABLE, Attention, "PROFILE_STALE", "The profile is a copy older than what was sent to this recipient, and the page could not begin a new Signal session: the recipient would not see the message. Nothing was sent; others can be sent to. The message says what is missing: update the page scripts, or set STALE_SENDS=risk";
+    MediaUnavailable = SERVICE_UNAVAILABLE, Attention, "MEDIA_UNAVAILABLE", "The file cannot be kept on disk, so nothing is sent: check the disk of DATA_DIR";
     MessagesBusy = SERVICE_UNAVAILABLE, Usual, "MESSAGES_BUSY", retry BUSY_SECONDS, "Too many requests for messages at once; sends go on: make the request again after Retry-After";
     ReadingBusy = SERVICE_UNAVAILABLE, Usual, "READING_BUSY", retry BUSY_SECONDS, "The session is asked for more than it reads at once; one reading at a time, and sends go first: make the request again after Retry-After";
     ReadingUnavailable = SERVICE_UNAVAILABLE, Attention, "READING_UNAVAILABLE", "The page cannot be read: the adapter dom sees the screen only, or WhatsApp Web lacks what the message names. Add modules or wa-js to ADAPTERS, or update the page scripts and wa-js";
