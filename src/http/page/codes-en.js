@@ -101,7 +101,6 @@ export const CODES_IN_ENGLISH = {
   INVALID_LIMIT: "Ask for fewer at once, and for one at least.",
   INVALID_CHAT: "This is not the address of a chat.",
   INVALID_FETCH: "fetch must be true or false.",
-  CHAT_NOT_FOUND: "The account has no such chat.",
   READING_BUSY: "Too much is read of this session at once. Sends go on.",
   READING_FAILED: "WhatsApp Web did not answer. Try again.",
   READING_UNAVAILABLE: "This page cannot be read. Use the adapters modules or wa-js.",

@@ -102,7 +102,6 @@ export const CODES_IN_SPANISH = {
   INVALID_LIMIT: "Pide menos de una vez, y al menos uno.",
   INVALID_CHAT: "Esta no es la dirección de un chat.",
   INVALID_FETCH: "fetch debe ser true o false.",
-  CHAT_NOT_FOUND: "La cuenta no tiene ese chat.",
   READING_BUSY: "Se lee demasiado de esta sesión a la vez. Los envíos siguen.",
   READING_FAILED: "WhatsApp Web no respondió. Inténtalo otra vez.",
   READING_UNAVAILABLE: "Esta página no se puede leer. Usa los adaptadores modules o wa-js.",
