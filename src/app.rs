@@ -32,6 +32,7 @@ use crate::{
     ledger::{Ledger, Query, ReadError, SendState},
     masked::Credential,
     media::MediaStore,
+    received::{Received, StoreError},
     session::{
         Changes, ClienteId, Recipient, Registry, RegistryOptions, SessionState, session_run_before,
     },
@@ -64,6 +65,7 @@ pub struct App {
     addrs: Vec<SocketAddr>,
     sandbox: Option<SandboxOnItsOwn>,
     registry: Arc<Registry>,
+    received: Received,
     dropped_lines: DroppedLines,
 }
 
@@ -104,6 +106,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The files of messages that come in cannot be kept.
+    #[error("MEDIA_STORE: {0}")]
+    Received(#[from] StoreError),
     /// The sandbox cannot start.
     #[error("failed to start the sandbox (DATA_DIR): {0}")]
     Sandbox(#[from] SandboxError),
@@ -255,12 +260,15 @@ impl App {
             path: config.tokens_dir.clone(),
             source,
         })?;
+        let registry = Arc::new(registry);
+        let received = Received::open(Arc::clone(&registry), config.received.clone())?;
         Ok(Self {
             config,
             listeners,
             addrs,
             sandbox,
-            registry: Arc::new(registry),
+            registry,
+            received,
             dropped_lines,
         })
     }
@@ -284,6 +292,7 @@ impl App {
             addrs,
             sandbox,
             registry,
+            received,
             dropped_lines,
         } = self;
         let stop = CancellationToken::new();
@@ -294,10 +303,12 @@ impl App {
         registry.begin(&config.autostart, config.restore_sessions);
         let webhooks = webhooks(&config, &registry);
         let bridge = bridge(&config, &registry);
+        received.begin();
         let state = http::AppState::new(
             Arc::clone(&registry),
             webhooks.clone(),
             bridge.clone(),
+            received.clone(),
             &config,
             dropped_lines,
         );
@@ -357,7 +368,7 @@ impl App {
             STOP_BUDGET.as_secs()
         );
         let stopped = async {
-            end(&registry, &webhooks, bridge.as_ref()).await;
+            end(&registry, &webhooks, bridge.as_ref(), &received).await;
             stop.cancel();
             sandbox_stop.cancel();
             // Callers have been answered by now; one that is still sending its body is not waited for.
@@ -385,13 +396,23 @@ impl App {
 }
 
 /// Ends all that has something to write down until it has ended, and then closes the ledger.
-async fn end(registry: &Registry, webhooks: &Webhooks, bridge: Option<&Bridge>) {
+async fn end(
+    registry: &Registry,
+    webhooks: &Webhooks,
+    bridge: Option<&Bridge>,
+    received: &Received,
+) {
     let bridge = async {
         if let Some(bridge) = bridge {
             bridge.shut_down().await;
         }
     };
-    tokio::join!(registry.end_sessions(), webhooks.shut_down(), bridge);
+    tokio::join!(
+        registry.end_sessions(),
+        webhooks.shut_down(),
+        bridge,
+        received.shut_down()
+    );
     registry.close_ledger().await;
 }
 

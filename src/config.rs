@@ -24,6 +24,7 @@ pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 use crate::{
     browser::{InvalidSnapshotKey, SnapshotKey},
     delivery::{DeliveryOptions, Schedule, SetWebhook},
+    received::{Download, ReceivedOptions},
     session::{ClienteId, SendLimits, StaleSends, StartLimits},
     whatsapp::AdapterName,
 };
@@ -87,6 +88,9 @@ pub struct Config {
     /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more. What a consumer is still to be given
     /// is kept for 7 days, if that is longer.
     pub event_retention: Duration,
+    /// `MEDIA_DOWNLOAD` (demand): when the files of messages are fetched; `MEDIA_RETENTION_HOURS` (72): for how long they are kept;
+    /// `MEDIA_STORE` (`DATA_DIR`/media): where, a folder.
+    pub received: ReceivedOptions,
     /// `WEBHOOK_URL`, with `WEBHOOK_SECRET` and `WEBHOOK_TYPES`: a webhook that needs no request; `WEBHOOK_RETRY_SECONDS`
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
     /// (false): webhooks may lead to this machine and to private networks.
@@ -358,6 +362,20 @@ impl Config {
             PathBuf::from("tokens")
         };
         let sandbox = sandbox(settings, host, sandbox_is_on);
+        let data = if sandbox_is_on {
+            data_dir.join("sandbox")
+        } else {
+            data_dir.clone()
+        };
+        let received = ReceivedOptions {
+            download: settings.parsed("MEDIA_DOWNLOAD", Download::Demand, parse::download),
+            retention: settings.parsed(
+                "MEDIA_RETENTION_HOURS",
+                Duration::from_secs(72 * 3600),
+                parse::hours_at_least_one,
+            ),
+            folder: settings.parsed("MEDIA_STORE", data.join("media"), parse::media_folder),
+        };
         let pairing_life = sandbox
             .as_ref()
             .map_or(PAIRING_LIFE, |sandbox| sandbox.pairing_life);
@@ -404,6 +422,7 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours_at_least_one,
             ),
+            received,
             delivery: delivery(settings),
             media: MediaSettings {
                 largest: settings.parsed("MEDIA_MAX_MB", 200, parse::media_megabytes)

@@ -204,9 +204,31 @@ pub struct Quoted {
     pub from: Option<Person>,
 }
 
+/// The id of the file that the message of an event brings, from the id of the event.
+pub fn media_id(event: &str) -> Option<String> {
+    let digits = event.strip_prefix("evt_")?;
+    Some(format!("med_{digits}"))
+}
+
+/// Where the file with this id is.
+pub fn media_path(id: &str) -> String {
+    format!("/media/{id}")
+}
+
 /// What is known of a picture, a video, a sound, a document or a sticker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Media {
+    /// The id of the file. The log does not have it; a reader of the log fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa")]
+    pub id: Option<String>,
+    /// Where the file is: the path of `GET /media/{id}`. A reader of the log fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/media/med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa")]
+    pub url: Option<String>,
+    /// The SHA-256 of its bytes, in hexadecimal digits, as its sender says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Its type, as `image/jpeg`.
     #[serde(default)]
     pub mimetype: Option<String>,

@@ -27,6 +27,8 @@
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
 //! - `delivery` gives the events of `ledger` to their consumers, and knows of `session` only names and whose messages are wanted; `http` asks it,
 //!   and `app` gives it the function that writes an event as `http` shows it.
+//! - `received` has the files of messages that come in: it asks a session of `session` for one that it does not have, and reads the log of `ledger`. `http` gives
+//!   them out.
 //! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `heard` and `extras` only `masked`, `stored` only `masked`
 //!   and `heard`, `ledger` only `masked`, `heard`, `extras` and `stored`, `media` only `extras`, `files` and `masked`; `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
@@ -39,7 +41,7 @@
 //!   `browser::processes` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age, blake3, chacha20poly1305 and zstd in `browser::snapshot`, phonenumber
-//!   in `session::recipient`, flate2 and brotli in `http::wire::body`, hyper's client, rustls and hmac in `delivery`; `prometheus_client` in `http::api::metrics`, and in
+//!   in `session::recipient`, flate2 and brotli in `http::wire::body`, hyper's client, rustls and hmac in `delivery`; `object_store` in `received::store`; `prometheus_client` in `http::api::metrics`, and in
 //!   `http::serve::counts`, `ledger::tally`, `session::start_times` and `delivery::times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
@@ -64,6 +66,7 @@ pub mod masked;
 pub mod media;
 pub mod picture;
 pub mod qr;
+pub mod received;
 pub mod session;
 pub mod stored;
 pub mod telemetry;

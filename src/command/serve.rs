@@ -65,6 +65,7 @@ async fn explain(why: &(dyn Error + 'static)) -> Exit {
         Some(
             StartError::Folder { .. }
             | StartError::Bind { .. }
+            | StartError::Received(_)
             | StartError::Sandbox(_)
             | StartError::SandboxThreads(_),
         )

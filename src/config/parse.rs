@@ -16,6 +16,7 @@ use crate::{
     browser::{InvalidSnapshotKey, SnapshotKey},
     delivery::{Schedule, all_types, check_url, is_standard_secret, is_type},
     masked::Credential,
+    received::Download,
     session::{ClienteId, StaleSends},
     whatsapp::AdapterName,
 };
@@ -45,6 +46,23 @@ pub(super) fn proxies(raw: &str) -> Result<usize, String> {
     } else {
         Err(format!("must be {wanted}"))
     }
+}
+
+/// When the files of messages are fetched.
+pub(super) fn download(raw: &str) -> Result<Download, String> {
+    match raw {
+        "demand" => Ok(Download::Demand),
+        "always" => Ok(Download::Always),
+        _ => Err("must be demand or always".to_owned()),
+    }
+}
+
+/// A folder of files. One that looks like an address would be made under that name.
+pub(super) fn media_folder(raw: &str) -> Result<PathBuf, String> {
+    if raw.contains("://") {
+        return Err("must be a folder: buckets are not served yet".to_owned());
+    }
+    path(raw)
 }
 
 /// 0 stands for none.

@@ -9,7 +9,7 @@ use crate::{
     heard::{
         GroupAction, GroupNews, HeardAck, HeardEdit, HeardGroupJoin, HeardGroupParticipants,
         HeardGroupUpdate, HeardMessage, HeardReaction, HeardRevoke, Media, MessageKind, Person,
-        Source,
+        Source, media_id, media_path,
     },
     ledger::{Event, EventKind},
     masked::Text,
@@ -150,7 +150,7 @@ fn message(event: &Event, me: Option<&str>) -> Option<Value> {
         "participant": if heard.is_group { author } else { None },
         "body": body(&heard),
         "hasMedia": heard.media.is_some(),
-        "media": heard.media.as_ref().map(media),
+        "media": heard.media.as_ref().map(|media| media_of(media, &event.id)),
         "ack": null,
         "ackName": null,
         "vCards": vcards,
@@ -198,10 +198,10 @@ fn body(heard: &HeardMessage) -> &str {
     shown.map_or("", |text| text)
 }
 
-/// Without an address: this service does not fetch the file.
-fn media(media: &Media) -> Value {
+/// Its address is a path of this service, which takes a key.
+fn media_of(media: &Media, event: &str) -> Value {
     json!({
-        "url": null,
+        "url": media_id(event).map(|id| media_path(&id)),
         "mimetype": media.mimetype,
         "filename": media.filename.as_deref(),
     })

@@ -17,7 +17,8 @@ use utoipa_axum::{
 use super::{
     api::{
         after, bridge, chats, connect, event_log, events, evidence, groups, health, in_chat, link,
-        media, messages, metrics, notice, numbers, passkey, qr, send, status, waha, webhooks,
+        media, messages, metrics, notice, numbers, passkey, qr, received, send, status, waha,
+        webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -26,7 +27,8 @@ use super::{
         Code,
         Code::{
             AccountChanged, AlreadyLinked, Cancelled, Capacity, ChatNotFound, CursorExpired,
-            EvidenceOfChatsOff, EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter,
+            EvidenceOfChatsOff, EvidenceUnavailable, FileAwaitsPhone, FileFailed, FileGone,
+            FileNotFound, FileNotReady, FileUnavailable, IdempotencyKeyReused, InvalidAfter,
             InvalidAssertion, InvalidAsync, InvalidChat, InvalidClienteId, InvalidContent,
             InvalidDryRun, InvalidFetch, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
             InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
@@ -36,11 +38,11 @@ use super::{
             NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotEditable, NotInGroup,
             NotLinked, NotRevocable, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
             NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge,
-            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, ReadingBusy, ReadingFailed,
-            ReadingUnavailable, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
-            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
-            TooManyStreams, TooManyWebhooks, UnsupportedMediaType, WebhookNotFound,
-            WebhookOfSettings,
+            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, RangeNotSatisfiable,
+            ReadingBusy, ReadingFailed, ReadingUnavailable, RequestTimeout, SendFailed,
+            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
+            SessionRunning, TooManyLinks, TooManyStreams, TooManyWebhooks, UnsupportedMediaType,
+            WebhookNotFound, WebhookOfSettings,
         },
     },
 };
@@ -249,6 +251,15 @@ pub(super) fn all() -> Routes {
                     InvalidWait,
                     CursorExpired,
                 ],
+                LEDGER,
+            ],
+        )
+        .route(
+            RECEIVE,
+            routes!(received::get),
+            &[
+                &[FileNotFound, RangeNotSatisfiable, FileGone, FileFailed],
+                &[FileNotReady, FileAwaitsPhone, FileUnavailable],
                 LEDGER,
             ],
         )

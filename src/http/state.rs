@@ -15,6 +15,7 @@ use crate::{
     delivery::{Bridge, Downloader, Webhooks},
     keys::Keyring,
     media::MediaStore,
+    received::Received,
     session::Registry,
     telemetry::DroppedLines,
 };
@@ -34,6 +35,8 @@ pub struct Shared {
     pub(super) webhooks: Webhooks,
     /// The bridge to Central Hub, if it is set.
     pub(super) bridge: Option<Bridge>,
+    /// The files of messages.
+    pub(super) received: Received,
     /// Files that are to be sent, and what fetches them.
     pub(super) media: MediaStore,
     pub(super) downloader: Downloader,
@@ -63,6 +66,7 @@ impl AppState {
         registry: Arc<Registry>,
         webhooks: Webhooks,
         bridge: Option<Bridge>,
+        received: Received,
         config: &Config,
         dropped_lines: DroppedLines,
     ) -> Self {
@@ -70,6 +74,7 @@ impl AppState {
             registry,
             webhooks,
             bridge,
+            received,
             media: MediaStore::new(&config.outgoing_media_dir(), config.media.largest),
             downloader: Downloader::new(config.media.allows_private),
             config: config.clone(),

@@ -351,6 +351,19 @@ impl Ledger {
         .await
     }
 
+    /// The event with this id, as long as the log has what it says.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn event(&self, id: &str) -> Result<Option<Event>, ReadError> {
+        self.read(|| {
+            let id = id.to_owned();
+            move |file: &store::File| events::find(file, &id)
+        })
+        .await
+    }
+
     /// The persons who have written to this session since then, and whose number the log does not have: each once, by their latest message.
     ///
     /// # Errors

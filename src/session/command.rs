@@ -4,15 +4,20 @@
 
 use std::time::Duration;
 
-use tokio::{sync::oneshot, time::Instant};
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
-    Addressee, ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
-    MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, ReadingError, Recipient, SendError,
-    Snapshot,
+    Addressee, ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, FileError,
+    ForgetError, MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, ReadingError, Recipient,
+    SendError, Snapshot,
 };
 use crate::{
     ledger::{Accepted, NewSend},
+    masked::WaId,
     stored::NumberFacts,
     whatsapp::{Answered, ChatAct, Question},
 };
@@ -103,6 +108,15 @@ pub(super) enum PageCommand {
         /// Gets what is known.
         reply: CheckReply,
     },
+    /// Give the file of a message, slice by slice. Answered when all of it was taken.
+    Media {
+        /// The full id of the message.
+        message: WaId,
+        /// Gets the slices.
+        sink: mpsc::Sender<Bytes>,
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<(), FileError>>,
+    },
     /// Read something out of the page, in its turn. Answered when that is read, or has waited too long.
     Read {
         /// What.
@@ -149,6 +163,14 @@ impl PageCommand {
             Self::DismissNotice { reply } => answer(reply, Err(DismissError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
+            Self::Media { reply, .. } => answer(
+                reply,
+                Err(if let SendError::NotReady { state, .. } = why {
+                    FileError::NotRunning(state)
+                } else {
+                    FileError::ShuttingDown
+                }),
+            ),
             Self::Read { reply, .. } => answer(reply, Err(ReadingError::Session(why))),
             Self::InChat { reply, .. } => answer(reply, Err(why)),
             Self::Passkey { reply, .. } => answer(

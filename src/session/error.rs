@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{ClienteId, InvalidAssertion, Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
-    whatsapp::{ChatActError, NoticeError, PageReadError, PrepareError, TargetError},
+    whatsapp::{ChatActError, FetchError, NoticeError, PageReadError, PrepareError, TargetError},
 };
 
 /// Why a connect did not bring the session up.
@@ -42,6 +42,43 @@ pub enum ConnectError {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+/// Why a page did not give the file of a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// Only a session that is up has a page that can.
+    #[error("the session is {0}: its page brings files only while it is READY")]
+    NotRunning(&'static str),
+    /// Neither WhatsApp's servers nor the phone have it any more, or the message was deleted.
+    #[error("the file is gone: {0}")]
+    Gone(String),
+    /// WhatsApp's servers do not have it any more, and the phone has not uploaded it again yet.
+    #[error(
+        "WhatsApp's servers do not have the file any more; the phone was asked to upload it again: see that it is on and has a network, and ask again"
+    )]
+    AwaitsPhone,
+    /// WhatsApp Web could not bring it.
+    #[error("WhatsApp Web could not bring the file: {0}")]
+    Failed(String),
+    /// The page gave no answer, or was closed: the same may work in a moment.
+    #[error("the page did not answer: {0}")]
+    NoAnswer(String),
+    /// The service is stopping.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+}
+
+impl From<FetchError> for FileError {
+    fn from(why: FetchError) -> Self {
+        match why {
+            FetchError::Gone(why) => Self::Gone(why),
+            FetchError::AwaitsPhone => Self::AwaitsPhone,
+            FetchError::Failed(why) | FetchError::Lacking(why) => Self::Failed(why),
+            FetchError::NoAnswer(why) => Self::NoAnswer(why),
+            FetchError::NotWanted => Self::Failed("it could not be taken".to_owned()),
+        }
+    }
 }
 
 /// What a caller can do who asks for a pairing code for a number that another session has.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
@@ -13,11 +14,11 @@ use tokio::{
 
 use super::{
     ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, DismissError,
-    Evidence, EvidenceError, ForgetError, MemoryReport, PasskeyAsk, PasskeyError, PhoneToLink,
-    Reason, ReasonCode, Recipient, SendLimits, SessionState, Snapshot, WaitFor,
+    Evidence, EvidenceError, FileError, ForgetError, MemoryReport, PasskeyAsk, PasskeyError,
+    PhoneToLink, Reason, ReasonCode, Recipient, SendLimits, SessionState, Snapshot, WaitFor,
     command::{AskedBy, Command, LifeCommand, PageCommand},
 };
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, masked::WaId};
 
 /// The longest a caller waits for READY: codes are shown for five minutes unless told otherwise, and a first sync may
 /// take as long again.
@@ -212,6 +213,24 @@ impl SessionHandle {
         // An actor that drops the reply has closed its page meanwhile.
         let answer = self.ask(step).await;
         answer.unwrap_or_else(|| Err(PasskeyError::in_state(self.snapshot().state.name())))
+    }
+
+    /// Has the page give the file of a message, named by its full id, slice by slice. Answers when `sink` has all of it.
+    pub async fn fetch_media(
+        &self,
+        message: WaId,
+        sink: mpsc::Sender<Bytes>,
+    ) -> Result<(), FileError> {
+        let fetch = |reply| {
+            Command::Page(PageCommand::Media {
+                message,
+                sink,
+                reply,
+            })
+        };
+        // An actor that drops the reply has closed its page meanwhile.
+        let closed = || FileError::NoAnswer("the session was closed".to_owned());
+        self.ask(fetch).await.ok_or_else(closed)?
     }
 
     /// Looks at the running page and keeps what is seen as the session's evidence.

@@ -64,8 +64,8 @@ pub use addressee::Addressee;
 pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
 pub use error::{
-    ConnectError, DisconnectError, DismissError, ForgetError, Full, PasskeyError, ReadingError,
-    SendError,
+    ConnectError, DisconnectError, DismissError, FileError, ForgetError, Full, PasskeyError,
+    ReadingError, SendError,
 };
 pub use evidence::{Evidence, EvidenceError};
 pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};

@@ -5,12 +5,14 @@
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     hearing::{Hear, HearError, HeardBatch},
+    media_in::FetchError,
     reading::{Answered, PageReadError, Question},
 };
 use crate::{
@@ -102,6 +104,14 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Fetches what the page has heard, and lets it forget what is on disk. What is not confirmed comes again with the next
     /// question. That something waits comes as [`Fact::Heard`].
     fn hear(&self, ask: &Hear) -> impl Future<Output = Result<HeardBatch, HearError>> + Send;
+
+    /// Has WhatsApp Web bring the file of a message, named by its full id, and gives its slices to `sink` in their order. The next one is
+    /// asked for when the one before was taken.
+    fn fetch_media(
+        &self,
+        message: &WaId,
+        sink: &mpsc::Sender<Bytes>,
+    ) -> impl Future<Output = Result<(), FetchError>> + Send;
 
     /// Reads out of the page what it has. Nothing is changed by it, and sends go on meanwhile.
     fn read(

@@ -262,7 +262,7 @@ impl Listener {
             // The scripts that relay a passkey, hear what comes in, and know more than text: the adapters work without them.
             (Said::Broken { detail }, None) => {
                 tracing::error!(
-                    "a page script that serves all adapters, passkey.js, hearing.js or content.js, is broken: {detail}"
+                    "a page script that serves all adapters, passkey.js, hearing.js, content.js or media_in.js, is broken: {detail}"
                 );
                 return None;
             }

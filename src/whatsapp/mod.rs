@@ -20,6 +20,7 @@ mod input;
 mod inventory;
 mod listener;
 mod media;
+mod media_in;
 mod page;
 mod pairing;
 mod passkey;
@@ -40,6 +41,7 @@ pub use driver::{
 pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use hearing::{Confirmed, Hear, HearError, Heard, HeardBatch, Said};
 pub use inventory::{Inventory, Job, Presence, Reliance, Screen};
+pub use media_in::FetchError;
 pub use page::{PageSettings, WhatsAppPage};
 pub use reading::{Answered, List, PageReadError, Question};
 pub use scripts::{PageScripts, ScriptError};

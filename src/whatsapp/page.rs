@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chromiumoxide::{
     Page,
     cdp::{
@@ -26,9 +27,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear,
-    HearError, HeardBatch, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing,
-    PageEvidence, PageReadError, PageScripts, PairingError, PasskeyAct, PasskeyFailure,
+    AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, FetchError, HandOverError, Handed,
+    Hear, HearError, HeardBatch, LogoutError, LookUp, LookUpError, NoticeError, OpenError,
+    Outgoing, PageEvidence, PageReadError, PageScripts, PairingError, PasskeyAct, PasskeyFailure,
     PrepareError, Prepared, Question, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
@@ -37,7 +38,7 @@ use super::{
     hearing,
     input::{Point, click},
     listener::{self, Channels, PageEvents},
-    pairing, passkey, reading,
+    media_in, pairing, passkey, reading,
     scripts::{BINDING, DocumentStart},
     sending::{Senders, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
@@ -271,6 +272,14 @@ impl Driver for WhatsAppPage {
 
     async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
         hearing::hear(self.browser.page(), &self.adapters, ask).await
+    }
+
+    async fn fetch_media(
+        &self,
+        message: &WaId,
+        sink: &mpsc::Sender<Bytes>,
+    ) -> Result<(), FetchError> {
+        media_in::fetch(self.browser.page(), &self.adapters, message, sink).await
     }
 
     async fn read(&self, question: &Question) -> Result<Answered, PageReadError> {

@@ -14,6 +14,7 @@ const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const PASSKEY: &str = include_str!("page/passkey.js");
 const HEARING: &str = include_str!("page/hearing.js");
 const CONTENT: &str = include_str!("page/content.js");
+const MEDIA_IN: &str = include_str!("page/media_in.js");
 const READING: &str = include_str!("page/reading.js");
 const MEDIA: &str = include_str!("page/media.js");
 const AFTER: &str = include_str!("page/after.js");
@@ -22,12 +23,13 @@ const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
     "hearing.js",
     "content.js",
+    "media_in.js",
     "reading.js",
     "media.js",
     "after.js",
@@ -94,8 +96,9 @@ impl PageScripts {
         let media = self.script("media.js", MEDIA, &mut own)?;
         let after = self.script("after.js", AFTER, &mut own)?;
         let reading = self.script("reading.js", READING, &mut own)?;
+        let media_in = self.script("media_in.js", MEDIA_IN, &mut own)?;
         let source = format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {media}, {after}, {reading});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content}, {media}, {after}, {reading}, {media_in});"
         );
         Ok(DocumentStart { source, own })
     }

@@ -65,6 +65,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         message_retention,
         snapshot_key,
         event_retention,
+        received,
         central_hub,
         delivery,
         media,
@@ -89,6 +90,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         format!("{restore_sessions} {sessions:?} {connect_wait:?}"),
         format!("{idempotency:?} {message_retention:?} {event_retention:?} {evidence_of_chats}"),
         format!("{central_hub:?}"),
+        format!("{delivery:?} {received:?}"),
         format!("{delivery:?} {media:?}"),
         format!("{log_format:?} {log_filter}"),
     ]

@@ -46,6 +46,7 @@ mod passkey;
 mod pm2;
 mod probe;
 mod reading;
+mod received;
 mod restarts;
 mod sandbox;
 mod schemathesis;

@@ -29,6 +29,10 @@ impl Calls {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one client's way through all of its calls"
+)]
 async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() {
     let hook = Target::open(|_| StatusCode::OK.into_response()).await;
     let service = Service::with(&[("WEBHOOK_ALLOW_PRIVATE", "true")]).await;

@@ -82,7 +82,7 @@ test("each group and each landmark has its purpose, and no module's name stands 
   const listed = [...(await page().inventory("dom.js", { screens: [] })).values()].filter((line) => line.kind === "landmark");
   assert.deepEqual(listed.map((line) => line.name).sort(), landmarks.sort());
 
-  for (const file of ["whatsapp.js", "passkey.js", "hearing.js", "content.js", "modules.js", "wa_js.js", "dom.js"]) {
+  for (const file of ["whatsapp.js", "passkey.js", "hearing.js", "content.js", "media_in.js", "modules.js", "wa_js.js", "dom.js"]) {
     const code = read(`${FOLDER}/${file}`).replace(/^\s*\/\/.*$/gm, "").replace(/ const (NAMES|OWN) = \{.*?\n {0,2}\};|const NAMES = \{.*?\n\};/gs, "").replace(/const NEEDED = .*;|const COLLECTIONS = .*;/g, "");
     assert.deepEqual(code.match(/WAWeb\w+|WABase64/g), null, file);
   }

@@ -25,6 +25,7 @@ mod paging;
 pub(super) mod passkey;
 pub(super) mod qr;
 mod reading;
+pub(super) mod received;
 pub(super) mod send;
 mod send_content;
 pub(super) mod status;

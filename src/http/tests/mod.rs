@@ -17,6 +17,7 @@ mod naming;
 mod openapi;
 mod origins;
 mod page;
+mod received;
 mod requests;
 mod waha;
 mod webhooks;
@@ -37,6 +38,7 @@ use crate::{
     config::{Config, SessionConfig},
     delivery::Webhooks,
     ledger::{Clock, LedgerOptions},
+    received::Received,
     session::{Registry, RegistryOptions, SendLimits},
     telemetry::DroppedLines,
     whatsapp::PageSettings,
@@ -109,7 +111,15 @@ impl Api {
         );
         webhooks.begin();
         let dropped = DroppedLines::default();
-        let state = AppState::new(Arc::clone(&registry), webhooks, None, &config, dropped);
+        let received = Received::open(Arc::clone(&registry), config.received.clone()).unwrap();
+        let state = AppState::new(
+            Arc::clone(&registry),
+            webhooks,
+            None,
+            received,
+            &config,
+            dropped,
+        );
         state.keys().look();
         Self {
             router: router(state.clone()),

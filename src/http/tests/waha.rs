@@ -60,6 +60,7 @@ async fn a_session_has_to_be_named_where_there_are_several() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each fault")]
 async fn what_is_wrong_in_a_request_is_said_by_the_name_that_it_has_there() {
     let api = Api::new(&[]);
     let text = |field: &str, value: Value| {

@@ -25,6 +25,7 @@ use crate::{
     ledger::{LedgerError, ReadError},
     media::MediaError,
     qr::QrError,
+    received::{FindError, OpenError},
     session::{
         ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, InvalidClienteId,
         InvalidIdempotencyKey, InvalidRecipient, PasskeyError, ReadingError, SendError,
@@ -70,7 +71,8 @@ causes! {
         Send(SendError),
         Evidence(EvidenceError),
         Dismiss(DismissError),
-        Passkey(PasskeyError)
+        Passkey(PasskeyError),
+        Received(OpenError)
     ]
 
     #[error("no such path: GET /docs lists all of them")]
@@ -243,6 +245,8 @@ causes! {
     BridgeIsOfAll = Forbidden,
     #[error("state must be waiting or dead")]
     InvalidDeliveryState = InvalidState,
+    #[error("no file has this id; files are forgotten after MEDIA_RETENTION_HOURS, and what is known of them with their events")]
+    UnknownFile = FileNotFound,
     #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]
     UnknownMessage = MessageNotFound,
     #[error(
@@ -374,6 +378,15 @@ impl From<ReadError> for ApiError {
         match why {
             ReadError::Busy => Self::MessagesBusy(why),
             ReadError::Unavailable(why) => Self::Ledger(why),
+        }
+    }
+}
+
+impl From<FindError> for ApiError {
+    fn from(why: FindError) -> Self {
+        match why {
+            FindError::Store(why) => OpenError::Store(why).into(),
+            FindError::Ledger(why) => why.into(),
         }
     }
 }

@@ -82,6 +82,27 @@ pub(in crate::http) struct MessageInPath {
     id: String,
 }
 
+/// The file in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct MediaInPath {
+    /// The file's id, as an event has it (`data.media.id`).
+    #[param(example = "med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa")]
+    id: String,
+}
+
+/// What `/media/{id}` reads of the headers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct MediaHeaders {
+    /// A part of the file, in bytes.
+    #[param(rename = "Range", example = "bytes=0-1023")]
+    range: Option<String>,
+    /// The `ETag` of an earlier answer: a part is given only of the same file.
+    #[param(rename = "If-Range", example = "\"x\"")]
+    if_range: Option<String>,
+}
+
 /// The chat in a path.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]

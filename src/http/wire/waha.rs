@@ -1,6 +1,6 @@
 //! The words of WAHA, another WhatsApp API: what its clients put into a body, and what they read of an answer.
 //!
-//! By WAHA's own OpenAPI document of October 2026, as the PyPI package `waha-py` 2026.9.2 carries it. WAHA describes these routes;
+//! By WAHA's own `OpenAPI` document of October 2026, as the package `waha-py` 2026.9.2 carries it. WAHA describes these routes;
 //! this service's document does not. Each field is named here and nowhere else; what becomes of it, `api::waha` says. docs/waha.md
 //! has what differs.
 
@@ -289,13 +289,16 @@ pub(in crate::http) struct WahaNumber {
     chat_id: Option<String>,
     /// The same by the number: null where WhatsApp has only said the LID.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pn: Option<Option<String>>,
+    pn: Option<Value>,
 }
 
 impl WahaNumber {
     /// `chat`: the address that WhatsApp knows, `None` when it has no account of this number.
     pub(in crate::http) fn of(chat: Option<String>) -> Self {
-        let by_number = |chat: &String| Some(chat.clone()).filter(|chat| chat.ends_with("@c.us"));
+        let by_number = |chat: &String| {
+            let number = chat.ends_with("@c.us").then(|| chat.clone());
+            Value::from(number)
+        };
         Self {
             number_exists: chat.is_some(),
             pn: chat.as_ref().map(by_number),

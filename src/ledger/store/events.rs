@@ -58,6 +58,7 @@ pub(in crate::ledger) mod statements {
          WHERE session = ?1 AND happened_at >= ?2
            AND data IS NOT NULL AND kind IN ('message', 'message.waiting') AND instr(data, '"from":{"phone":null') > 0
          ORDER BY seq DESC LIMIT ?3"#;
+    pub(in crate::ledger) const BY_ID: &str = "SELECT * FROM events WHERE id = ?1";
     pub(in crate::ledger) const IS_WRITTEN: &str =
         "SELECT 1 FROM events WHERE session = ?1 AND once = ?2";
     pub(in crate::ledger) const BY_ONCE: &str =
@@ -67,8 +68,9 @@ pub(in crate::ledger) mod statements {
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 11] = [
+    pub(in crate::ledger) const ALL: [&str; 12] = [
         AFTER,
+        BY_ID,
         AGES,
         NUMBERLESS,
         IS_WRITTEN,
@@ -299,6 +301,18 @@ fn owed_up_to(file: &File) -> Result<i64, StoreError> {
 pub(super) fn release(file: &File, seq: i64) -> Result<bool, StoreError> {
     let released = file.prepare_cached(statements::RELEASE)?.execute([seq])?;
     Ok(released > 0)
+}
+
+/// The event with this id, if it still has its data.
+pub(in crate::ledger) fn find(file: &File, id: &str) -> Result<Option<Event>, StoreError> {
+    let mut statement = file.prepare_cached(statements::BY_ID)?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let kind = EventKind::named(&row.get::<_, String>("kind")?);
+    let found = kind.map(|kind| event(row, kind, row.get("session")?));
+    Ok(found.transpose()?.flatten())
 }
 
 /// The next part of the log.

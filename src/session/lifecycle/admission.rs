@@ -72,7 +72,8 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
                 PageCommand::Check { .. }
                 | PageCommand::Read { .. }
                 | PageCommand::InChat { .. }
-                | PageCommand::Evidence { .. },
+                | PageCommand::Evidence { .. }
+                | PageCommand::Media { .. },
             )
             | Command::Life(LifeCommand::Disconnect { logout: true, .. }),
         ) if is_hibernating => Admission::OnceAwake,

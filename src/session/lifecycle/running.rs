@@ -34,7 +34,8 @@ use super::{
 use crate::{
     session::{
         ClienteId, DisconnectError, DisconnectOutcome, DismissError, Evidence, EvidenceError,
-        PasskeyAsk, Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
+        FileError, PasskeyAsk, Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState,
+        StartLimits,
         command::{Command, LifeCommand, PageCommand, Read, answer},
         keeping::{
             accounts::HeldAccount,
@@ -85,6 +86,8 @@ pub(super) struct Running<'a, D: Driver> {
     evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// The callers who wait for the notice over the chats to be gone.
     notice_waiters: Vec<oneshot::Sender<Result<String, DismissError>>>,
+    /// Files that the page is giving out.
+    files: usize,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
     copies: CopyClock,
@@ -169,6 +172,11 @@ enum PageAnswer {
     LookedAt(Box<Result<Evidence, EvidenceError>>),
     /// Its first words.
     NoticeDismissed(Result<String, NoticeError>),
+    /// All of a file was given, or not, to the caller who waits for it.
+    FileGiven(
+        oneshot::Sender<Result<(), FileError>>,
+        Result<(), FileError>,
+    ),
     Pinged {
         answered: Result<(), Silence>,
         /// The profile is not there any more.
@@ -188,6 +196,7 @@ impl PageAnswer {
             | Self::LoggedOut(_)
             | Self::LookedAt(_)
             | Self::NoticeDismissed(_)
+            | Self::FileGiven(..)
             | Self::Pinged { .. }
             | Self::LinkedElsewhere
             | Self::SharesAccount(_)
@@ -244,6 +253,7 @@ impl<'a, D: Driver> Running<'a, D> {
             passkey: Passkey::default(),
             evidence_waiters: Vec::new(),
             notice_waiters: Vec::new(),
+            files: 0,
             calls: FuturesUnordered::new(),
             copies: CopyClock::new(config.snapshot_every),
             copying: None,
@@ -672,6 +682,10 @@ impl<'a, D: Driver> Running<'a, D> {
                     answer(waiter, dismissed.clone().map_err(DismissError::from));
                 }
             }
+            PageAnswer::FileGiven(waiter, given) => {
+                self.files -= 1;
+                answer(waiter, given);
+            }
             PageAnswer::Refreshed(Ok(())) | PageAnswer::Reloaded(Ok(())) => {}
             PageAnswer::Reloaded(Err(why)) => {
                 tracing::warn!(error = why, "the page could not be reloaded: {why}");
@@ -743,6 +757,21 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             PageCommand::InChat { to, act, reply } => self.sending.in_chat(&to, act, reply),
             PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
+            PageCommand::Media { reply, .. } if !self.publisher.state().takes_sends() => {
+                let state = self.publisher.state().name();
+                answer(reply, Err(FileError::NotRunning(state)));
+            }
+            PageCommand::Media {
+                message,
+                sink,
+                reply,
+            } => {
+                self.files += 1;
+                self.ask(|driver| async move {
+                    let given = driver.fetch_media(&message, &sink).await;
+                    PageAnswer::FileGiven(reply, given.map_err(FileError::from))
+                });
+            }
             PageCommand::Passkey { ask, reply } => {
                 let now = Instant::now();
                 let act = match ask {
@@ -890,6 +919,7 @@ impl<'a, D: Driver> Running<'a, D> {
             && self.reading.is_idle()
             && self.evidence_waiters.is_empty()
             && self.notice_waiters.is_empty()
+            && self.files == 0
             && self.logouts.is_empty()
             && !self.is_listened_to()
     }

@@ -1,7 +1,7 @@
 // The frame around the adapters: runs first in every document of the page, gives each adapter a way to speak to the
 // service, and gives the service one function to call them by. Knows nothing of WhatsApp; the adapters beside it do.
 //
-// Called by the service as (bridge)(binding, entry, adapters, shared, passkey, hearing, content, media, after, reading):
+// Called by the service as (bridge)(binding, entry, adapters, shared, passkey, hearing, content, media, after, reading, mediaIn):
 //   binding   name of the CDP binding that takes one string
 //   entry     name under which the service finds the function to call commands by
 //   adapters  name -> function (say, shared) => commands
@@ -12,10 +12,11 @@
 //   media     function (shared) => {input, stage, fields, inventory}: files on their way to WhatsApp (media.js)
 //   after     function (shared) => {prepare, handOver, lookUp, inChat, inventory}: what is done to messages that are there (after.js)
 //   reading   function (shared) => {commands, inventory}: reads chats, messages and groups out of the page (reading.js)
+//   mediaIn   function (shared) => {commands, inventory}: the bytes of what comes in (media_in.js)
 //
 // What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken" | "passkey_request" | "heard", …}. What a command answers is
 // {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
-(function bridge(binding, entry, adapters, shared, passkey, hearing, content, media, after, reading) {
+(function bridge(binding, entry, adapters, shared, passkey, hearing, content, media, after, reading, mediaIn) {
   "use strict";
   // Frames inside the page are not the service's; a second run in one document would double every fact.
   if (window.top !== window || entry in window) return;
@@ -63,6 +64,12 @@
     shared.reading = reading?.(shared) ?? null;
   } catch (error) {
     send({ adapter: "reading", kind: "broken", detail: String(error) });
+  }
+
+  try {
+    shared.mediaIn = mediaIn?.(shared) ?? null;
+  } catch (error) {
+    send({ adapter: "media_in", kind: "broken", detail: String(error) });
   }
 
   const commands = new Map();

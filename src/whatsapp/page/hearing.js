@@ -252,6 +252,11 @@
     if (msg.type !== "multi_vcard") return undefined;
     return listed(msg.vcardList).map(({ displayName, vcard }) => ({ name: shorter(displayName), vcard: cut(vcard ?? "") }));
   };
+  // The hash of a file, of which WhatsApp writes the base64.
+  const hexOf = (hash) => {
+    const bytes = quietly(() => atob(hash)) ?? "";
+    return bytes.length === 32 ? [...bytes].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("") : undefined;
+  };
   const contentOf = (msg) => {
     const { remote } = msg.id;
     const kind = msg.type === "ciphertext" ? "waiting" : KINDS[msg.type] ?? "other";
@@ -269,7 +274,7 @@
       mentions: listed(msg.mentionedJidList).map((wid) => person(wid)),
       media: isMedia
         ? {
-          mimetype: shorter(msg.mimetype), bytes: whole(msg.size), filename: shorter(msg.filename), duration_seconds: whole(msg.duration),
+          mimetype: shorter(msg.mimetype), bytes: whole(msg.size), filename: shorter(msg.filename), sha256: hexOf(msg.filehash), duration_seconds: whole(msg.duration),
           is_view_once: Boolean(msg.isViewOnce),
         }
         : undefined,

@@ -462,7 +462,17 @@
       setTimeout(() => found.logout.call(found.Socket), 0);
     },
 
+    // The bytes of what comes in.
+    ...shared.mediaIn?.commands({
+      messages: () => found.Messages,
+      async blobOf(msg) {
+        // Where the bytes are then, its cache says.
+        await msg.downloadMedia({ downloadEvenIfExpensive: true, rmrReason: 1, isUserInitiated: true });
+        return null;
+      },
+    }),
+
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.mediaIn?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
   };
 })

@@ -540,13 +540,16 @@
       setTimeout(() => Promise.resolve(conn.logout()).catch(() => {}), 0);
     },
 
+    // The bytes of what comes in.
+    ...shared.mediaIn?.commands({ messages: () => (isLoaded ? messages() : null), blobOf: (msg) => WPP().chat.downloadMedia(String(msg.id)) }),
+
     // What the page has of what this adapter relies on; of wa-js only once that is loaded, and then at once.
     inventory: () => {
       const { names, line, taken } = shared.inventory;
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.mediaIn?.inventory() ?? []), ...(shared.media?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
       return taken(() => lines, 0);
     },
   };

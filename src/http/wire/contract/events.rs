@@ -15,7 +15,8 @@ use crate::{
     delivery::Payload,
     heard::{
         HeardAck, HeardEdit, HeardGroupJoin, HeardGroupLeave, HeardGroupParticipants,
-        HeardGroupUpdate, HeardMessage, HeardReaction, HeardResolved, HeardRevoke,
+        HeardGroupUpdate, HeardMessage, HeardReaction, HeardResolved, HeardRevoke, media_id,
+        media_path,
     },
     ledger::{self, EventKind},
     session::{ClienteId, StatusNews},
@@ -62,6 +63,14 @@ impl Event {
         let mut data: Value = serde_json::from_str(&event.data).unwrap_or_default();
         if let (Some(source), Some(data)) = (event.source, data.as_object_mut()) {
             data.insert("source".to_owned(), source.as_str().into());
+        }
+        // The log gives a message its id only as it is written down.
+        let is_message = matches!(event.kind, EventKind::Message | EventKind::OwnMessage);
+        if let Some(media) = data.get_mut("media").and_then(Value::as_object_mut)
+            && let Some(id) = media_id(&event.id).filter(|_| is_message)
+        {
+            media.insert("url".to_owned(), media_path(&id).into());
+            media.insert("id".to_owned(), id.into());
         }
         Self {
             head: EventHead {

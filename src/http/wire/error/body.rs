@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::{ApiError, ErrorFacts, LogLevel};
 use crate::{
     http::wire::{contract::Moment, extract::Json},
+    received::{OpenError, Unsatisfiable},
     session::{ClienteId, ConnectError, SendError},
 };
 
@@ -63,6 +64,11 @@ impl IntoResponse for ApiError {
         let mut response = (facts.status, Json(self.body(&facts, &message))).into_response();
         // `Allow` is not set here: the router knows the methods of a path.
         let headers = response.headers_mut();
+        if let Self::Received(OpenError::Range(Unsatisfiable { size })) = &self
+            && let Ok(size) = HeaderValue::try_from(format!("bytes */{size}"))
+        {
+            headers.insert(header::CONTENT_RANGE, size);
+        }
         if let Some(seconds) = self.retry_after(&facts) {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

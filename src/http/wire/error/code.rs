@@ -70,6 +70,9 @@ const fn first(seconds: &[u64]) -> Option<u64> {
 /// A list takes milliseconds: a caller that has waited in vain comes back when the others have had their answers.
 const BUSY_SECONDS: u64 = 5;
 
+/// A phone that has just been woken uploads a file within this.
+const PHONE_SECONDS: u64 = 15;
+
 /// A service that is restarted is back within its stop budget.
 const RESTART_SECONDS: u64 = 10;
 
@@ -107,6 +110,7 @@ codes! {
     OriginNotAllowed = FORBIDDEN, Usual, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: list it in CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
     EvidenceOfChatsOff = FORBIDDEN, Usual, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it nevertheless";
     NotFound = NOT_FOUND, Usual, "NOT_FOUND", "No such path: see the document";
+    FileNotFound = NOT_FOUND, Usual, "FILE_NOT_FOUND", "No file has this id (any more), or it is of a session that the key is not for: events have the ids, in data.media.id";
     MediaNotFound = NOT_FOUND, Usual, "MEDIA_NOT_FOUND", "No file has the id in media.id (any more); nothing was sent: bring it again with POST /media";
     MessageNotFound = NOT_FOUND, Usual, "MESSAGE_NOT_FOUND", "No message has this id (any more), or the message is of a session that the key is not for";
     ChatNotFound = NOT_FOUND, Usual, "CHAT_NOT_FOUND", "The account has no chat with this address, or is in no such group: GET /chats and GET /groups list them";
@@ -135,11 +139,13 @@ codes! {
     OtherChallenge = CONFLICT, Usual, "OTHER_CHALLENGE", "The assertion signs another challenge than the one that waits: GET /sessions/{id}/passkey, and sign what it gives now";
     Cancelled = CONFLICT, Usual, "CANCELLED", "The message was taken back; nothing was sent";
     AccountChanged = CONFLICT, Usual, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out nevertheless";
+    FileGone = GONE, Usual, "FILE_GONE", "Neither WhatsApp's servers nor the phone have the file any more, or its message was deleted";
     CursorExpired = GONE, Usual, "CURSOR_EXPIRED", "Events behind this cursor are no longer kept (EVENT_RETENTION_HOURS), or an older copy of the ledger was put back: go on from oldest, and know that some may be missing";
     LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
     PayloadTooLarge = PAYLOAD_TOO_LARGE, Usual, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
     MediaTooLarge = PAYLOAD_TOO_LARGE, Usual, "MEDIA_TOO_LARGE", "The file is larger than MEDIA_MAX_MB allows, or than fits into the body of a send: bring large ones with POST /media; nothing was sent";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, Usual, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
+    RangeNotSatisfiable = RANGE_NOT_SATISFIABLE, Usual, "RANGE_NOT_SATISFIABLE", "Range means no byte of the file: Content-Range says how many it has";
     MisdirectedRequest = MISDIRECTED_REQUEST, Usual, "MISDIRECTED_REQUEST", "Without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL: call it by one of these, set PUBLIC_URL, or make a key";
     PasskeyRefused = UNPROCESSABLE_ENTITY, Usual, "PASSKEY_REFUSED", "WhatsApp refused, with its own word in the message. The next attempt begins by itself, with another challenge, and a code has to be compared then";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, Usual, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
@@ -155,11 +161,15 @@ codes! {
     NotDeleted = INTERNAL_SERVER_ERROR, Attention, "NOT_DELETED", "Something of the session could not be deleted; the message says what: check TOKENS_DIR and DATA_DIR, and delete it again";
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, Attention, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: check the disk of DATA_DIR";
     Internal = INTERNAL_SERVER_ERROR, Bug, "INTERNAL", "A fault of this program: its log says what";
+    FileFailed = BAD_GATEWAY, Attention, "FILE_FAILED", "WhatsApp Web could not bring the file, or gave other bytes than the message said: the message says why. Ask again";
     Capacity = SERVICE_UNAVAILABLE, Attention, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
     TooManyStreams = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_STREAMS", "64 streams are open, or 16 of this key or address, or 3 of this link: close a page, then try again";
     TooManyLinks = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
     SessionNotReady = SERVICE_UNAVAILABLE, Usual, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
     ProfileStale = SERVICE_UNAVAILABLE, Attention, "PROFILE_STALE", "The profile is a copy older than what was sent to this recipient, and the page could not begin a new Signal session: the recipient would not see the message. Nothing was sent; others can be sent to. The message says what is missing: update the page scripts, or set STALE_SENDS=risk";
+    FileAwaitsPhone = SERVICE_UNAVAILABLE, Usual, "FILE_AWAITS_PHONE", retry PHONE_SECONDS, "WhatsApp's servers do not have the file any more, and the phone was asked to upload it again: see that it is on, and ask again after Retry-After";
+    FileNotReady = SERVICE_UNAVAILABLE, Usual, "FILE_NOT_READY", "The file is not here yet, and the session that could bring it is not READY: connect it, and ask again";
+    FileUnavailable = SERVICE_UNAVAILABLE, Attention, "FILE_UNAVAILABLE", "Files cannot be read or written (MEDIA_STORE): check its disk";
     MediaUnavailable = SERVICE_UNAVAILABLE, Attention, "MEDIA_UNAVAILABLE", "The file cannot be kept on disk, so nothing is sent: check the disk of DATA_DIR";
     MessagesBusy = SERVICE_UNAVAILABLE, Usual, "MESSAGES_BUSY", retry BUSY_SECONDS, "Too many requests for messages at once; sends go on: make the request again after Retry-After";
     ReadingBusy = SERVICE_UNAVAILABLE, Usual, "READING_BUSY", retry BUSY_SECONDS, "The session is asked for more than it reads at once; one reading at a time, and sends go first: make the request again after Retry-After";

@@ -6,11 +6,14 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use super::{Code, ErrorFacts, LogLevel};
-use crate::session::{
-    ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, PasskeyError, Reason,
-    ReasonCode, SendError,
-    reason::{About, PairingFault},
-    state::Event,
+use crate::{
+    received::OpenError,
+    session::{
+        ConnectError, DisconnectError, DismissError, EvidenceError, FileError, ForgetError,
+        PasskeyError, Reason, ReasonCode, SendError,
+        reason::{About, PairingFault},
+        state::Event,
+    },
 };
 
 /// A caller that was refused because the queue is full is not asked back earlier: about as long as a few sends take.
@@ -108,6 +111,23 @@ impl Cause for EvidenceError {
             Self::NotRunning => Code::SessionNotRunning,
             Self::OfChats => Code::EvidenceOfChatsOff,
             Self::Io(_) => Code::EvidenceUnavailable,
+        }
+        .facts()
+    }
+}
+
+impl Cause for OpenError {
+    fn facts(&self) -> ErrorFacts {
+        match self {
+            Self::Session(FileError::Gone(_)) => Code::FileGone,
+            Self::Session(FileError::AwaitsPhone) => Code::FileAwaitsPhone,
+            Self::Session(FileError::NotRunning(_)) => Code::FileNotReady,
+            Self::Session(FileError::Failed(_) | FileError::NoAnswer(_)) | Self::OtherBytes(_) => {
+                Code::FileFailed
+            }
+            Self::Range(_) => Code::RangeNotSatisfiable,
+            Self::Store(_) => Code::FileUnavailable,
+            Self::Session(FileError::ShuttingDown) | Self::ShuttingDown => Code::ShuttingDown,
         }
         .facts()
     }

@@ -14,7 +14,7 @@ const STAGES: [Stage; 7] = [
     Stage::Stopping,
 ];
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "connect",
     "disconnect",
     "logout",
@@ -24,6 +24,7 @@ const NAMES: [&str; 11] = [
     "check",
     "typing",
     "evidence",
+    "media",
     "dismiss",
     "remove",
 ];
@@ -65,6 +66,11 @@ fn command(name: &str) -> Command {
             reply: oneshot::channel().0,
         }),
         "evidence" => Command::Page(PageCommand::Evidence {
+            reply: oneshot::channel().0,
+        }),
+        "media" => Command::Page(PageCommand::Media {
+            message: "false_1@c.us_3A".into(),
+            sink: tokio::sync::mpsc::channel(1).0,
             reply: oneshot::channel().0,
         }),
         "dismiss" => Command::Page(PageCommand::DismissNotice {
@@ -113,49 +119,49 @@ fn check(stage: Stage, published: &SessionState, wanted: &str) {
 #[test]
 fn each_command_is_done_kept_or_refused_by_stage_and_state() {
     let [init, code, linked, ready, asleep, down, _] = states();
-    check(Stage::Idle, &down, "now now now now - - - - - - now");
+    check(Stage::Idle, &down, "now now now now - - - - - - - now");
     check(
         Stage::Opening,
         &init,
-        "now now unlinked running - - - - - - now",
+        "now now unlinked running - - - - - - - now",
     );
     check(
         Stage::CalledOff,
         &down,
-        "later later later later - - - - - - now",
+        "later later later later - - - - - - - now",
     );
     check(
         Stage::Running,
         &init,
-        "now now now running - - now now now now now",
+        "now now now running - - now now now now now now",
     );
     check(
         Stage::Running,
         &code,
-        "now now now running - - now now now now now",
+        "now now now running - - now now now now now now",
     );
     check(
         Stage::Running,
         &linked,
-        "now now now running - now now now now now now",
+        "now now now running - now now now now now now now",
     );
     check(
         Stage::Running,
         &ready,
-        "now now now running now now now now now now now",
+        "now now now running now now now now now now now now",
     );
     for stage in [Stage::Opening, Stage::Running, Stage::Hibernating] {
         check(
             stage,
             &asleep,
-            "now now awake running now now awake awake awake - now",
+            "now now awake running now now awake awake awake awake - now",
         );
     }
-    let busy = "later later later later busy busy busy busy busy busy now";
+    let busy = "later later later later busy busy busy busy busy busy busy now";
     check(Stage::Busy, &ready, busy);
-    let falling_asleep = "later later awake later now now awake awake awake - now";
+    let falling_asleep = "later later awake later now now awake awake awake awake - now";
     check(Stage::Busy, &asleep, falling_asleep);
-    let stopping = "stops stops stops stops stops stops stops stops stops stops now";
+    let stopping = "stops stops stops stops stops stops stops stops stops stops stops now";
     check(Stage::Stopping, &ready, stopping);
 }
 

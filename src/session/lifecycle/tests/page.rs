@@ -18,10 +18,10 @@ use crate::{
     masked::{Number, WaId},
     session::Phase,
     whatsapp::{
-        AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear,
-        HearError, HeardBatch, LeftOut, LogoutError, LookUp, LookUpError, NoticeError, OpenError,
-        Outgoing, PageEvidence, PageReadError, PairingError, PasskeyAct, PasskeyFailure,
-        PrepareError, Prepared, Question, ResetError, Silence, Whose,
+        AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, FetchError, HandOverError,
+        Handed, Hear, HearError, HeardBatch, LeftOut, LogoutError, LookUp, LookUpError,
+        NoticeError, OpenError, Outgoing, PageEvidence, PageReadError, PairingError, PasskeyAct,
+        PasskeyFailure, PrepareError, Prepared, Question, ResetError, Silence, Whose,
     },
 };
 
@@ -259,6 +259,21 @@ impl Driver for Scripted {
 
     async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
         Ok(self.script.plan.ears.hear(ask))
+    }
+
+    async fn fetch_media(
+        &self,
+        message: &WaId,
+        sink: &mpsc::Sender<bytes::Bytes>,
+    ) -> Result<(), FetchError> {
+        if message.ends_with("0000") {
+            return Err(FetchError::Gone("nobody has it".to_owned()));
+        }
+        for slice in ["one", "two"] {
+            let taken = sink.send(slice.into()).await;
+            taken.map_err(|_| FetchError::NotWanted)?;
+        }
+        Ok(())
     }
 
     async fn read(&self, question: &Question) -> Result<Answered, PageReadError> {

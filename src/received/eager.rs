@@ -1,0 +1,89 @@
+//! Fetching what comes, as soon as its message is in the log (`MEDIA_DOWNLOAD=always`).
+//!
+//! Goes through the log from its beginning, so that what a service that was killed has left is fetched by the next one. A file that
+//! cannot be had is left alone: a caller who asks for it has it tried again, and learns why.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::sleep;
+
+use super::{Described, Found, MOST_FETCHES, MediaId, OpenError, Received};
+use crate::{
+    ledger::{Event, EventKind, EventQuery, Page},
+    session::FileError,
+};
+
+/// Events that are looked at together.
+const PAGE: usize = 200;
+
+/// The log cannot be read: it says so itself.
+const LOG_RETRY: Duration = Duration::from_secs(5);
+
+/// A session that has just begun to hear may not be READY yet, and a phone may be about to upload again.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// Fetches what comes, for as long as the service runs.
+pub(super) async fn run(media: Received) {
+    let ledger = media.0.registry.ledger().clone();
+    let mut news = ledger.event_news();
+    let mut after = None;
+    loop {
+        news.mark_unchanged();
+        let query = EventQuery {
+            after,
+            kinds: vec![EventKind::Message, EventKind::OwnMessage],
+            limit: PAGE,
+            ..EventQuery::default()
+        };
+        let (events, next) = match ledger.events(query).await {
+            Ok(Page::Events { events, next }) => (events, next),
+            Ok(Page::Expired { oldest }) => (Vec::new(), oldest),
+            Err(why) => {
+                tracing::debug!(error = %why, "the log could not be read for files to fetch: {why}");
+                sleep(LOG_RETRY).await;
+                continue;
+            }
+        };
+        let is_at_end = after == Some(next);
+        after = Some(next);
+        stream::iter(events)
+            .for_each_concurrent(MOST_FETCHES, |event| fetch(&media, event))
+            .await;
+        if is_at_end && news.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn fetch(media: &Received, event: Event) {
+    let Some((id, described)) = MediaId::of_event(&event.id).zip(Described::of(&event)) else {
+        return;
+    };
+    let found = Found {
+        id,
+        described,
+        is_kept: false,
+    };
+    for attempt in 1..=ATTEMPTS {
+        match media.fetch(&found).await {
+            Ok(()) => return,
+            Err(
+                why @ OpenError::Session(
+                    FileError::NotRunning(_)
+                    | FileError::AwaitsPhone
+                    | FileError::NoAnswer(_)
+                    | FileError::ShuttingDown,
+                ),
+            ) if attempt < ATTEMPTS => {
+                tracing::debug!(error = %why, "a file could not be fetched yet: {why}");
+                sleep(PAUSE).await;
+            }
+            Err(why) => {
+                tracing::info!(session.id = found.described.session, media.id = %found.id, error = %why, "file {} could not be fetched: {why}", found.id);
+                return;
+            }
+        }
+    }
+}

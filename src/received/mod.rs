@@ -1,0 +1,387 @@
+//! The files that messages bring: pictures, videos, sounds, documents, stickers.
+//!
+//! ```text
+//!  http ──▶ received ──▶ store        a folder
+//!             │
+//!             └─────▶ session      the page brings a file that is not there yet
+//! ```
+//!
+//! Responsible for which files there are, for fetching each from the page of its session once, and for forgetting it again. In reading
+//! order:
+//!
+//! - [`store`] keeps files, and is the only file that names `object_store`.
+//! - [`range`] reads what part of a file a request wants; pure.
+//! - [`fetching`] gets a file out of a page into the store.
+//! - [`eager`] does so for each message that comes, where the settings say so.
+//! - this file has the face of all of it.
+//!
+//! A file is named by the event that told of its message: the log of events says what it is, whose and of which message. What is in the
+//! store has the same beside it, since it may be kept for longer than the event. A file is in the store whole or not at all: its note is
+//! written last. The bytes of a file go through memory a slice at a time.
+//!
+//! No name of a file, and no address of a chat, is in a log.
+
+mod eager;
+mod fetching;
+mod range;
+mod store;
+
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+pub use range::{Part, Unsatisfiable};
+use serde::{Deserialize, Serialize};
+use store::Store;
+pub use store::StoreError;
+use tokio::{
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    heard::{HeardMessage, media_id},
+    ledger::{Event, EventKind, ReadError},
+    masked::{Text, WaId},
+    session::{FileError, Registry},
+};
+
+/// Files that are fetched at once. Each takes a few slices of memory; a page brings one after another anyway.
+const MOST_FETCHES: usize = 3;
+
+/// How often the store is looked through for what is too old.
+const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// What an id begins with here, and what that of an event begins with.
+const PREFIX: &str = "med_";
+const EVENT_PREFIX: &str = "evt_";
+
+/// The hexadecimal digits behind it.
+const ID_DIGITS: usize = 32;
+
+/// When files are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Download {
+    /// When a caller asks for one.
+    #[default]
+    Demand,
+    /// As soon as its message has come.
+    Always,
+}
+
+/// What an operator sets.
+#[derive(Clone, Debug)]
+pub struct ReceivedOptions {
+    /// When files are fetched.
+    pub download: Download,
+    /// For how long they are kept.
+    pub retention: Duration,
+    /// Where they are kept.
+    pub folder: PathBuf,
+}
+
+/// The id of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MediaId(String);
+
+impl MediaId {
+    /// That of the file of a message that this event tells of.
+    pub fn of_event(event: &str) -> Option<Self> {
+        Self::read(&media_id(event)?)
+    }
+
+    /// An id as callers write it. It becomes a part of names, so its alphabet is closed.
+    pub fn read(id: &str) -> Option<Self> {
+        let digits = id.strip_prefix(PREFIX)?;
+        let is_id = digits.len() == ID_DIGITS
+            && digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        is_id.then(|| Self(digits.to_owned()))
+    }
+
+    fn event(&self) -> String {
+        format!("{EVENT_PREFIX}{}", self.0)
+    }
+}
+
+impl fmt::Display for MediaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.0)
+    }
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Described {
+    /// The session that heard of it.
+    pub session: String,
+    /// The full id of its message.
+    message: WaId,
+    /// Its type, as its sender says it.
+    pub mimetype: Option<String>,
+    /// Its name, as its sender says it.
+    pub filename: Option<Text>,
+    /// Its size, as its sender says it.
+    bytes: Option<u64>,
+    /// The SHA-256 of its bytes, in hexadecimal digits, as its sender says it.
+    pub sha256: Option<String>,
+}
+
+impl Described {
+    /// One of which only this is known.
+    #[cfg(test)]
+    pub(crate) fn named(mimetype: Option<&str>, filename: Option<&str>) -> Self {
+        Self {
+            session: "51".to_owned(),
+            message: WaId::default(),
+            mimetype: mimetype.map(str::to_owned),
+            filename: filename.map(Text::from),
+            bytes: None,
+            sha256: None,
+        }
+    }
+
+    /// The file of a message that an event tells of.
+    fn of(event: &Event) -> Option<Self> {
+        if !matches!(event.kind, EventKind::Message | EventKind::OwnMessage) {
+            return None;
+        }
+        let message: HeardMessage = serde_json::from_str(&event.data).ok()?;
+        let media = message.media?;
+        Some(Self {
+            session: event.session.clone(),
+            message: message.id,
+            mimetype: media.mimetype,
+            filename: media.filename,
+            bytes: media.bytes,
+            sha256: media.sha256,
+        })
+    }
+}
+
+/// A file, and where it is known from.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Which.
+    pub id: MediaId,
+    /// What it is.
+    pub described: Described,
+    /// It is in the store.
+    is_kept: bool,
+}
+
+/// A file that is given out.
+pub struct Opened {
+    /// The size of all of it.
+    pub size: u64,
+    /// Which of its bytes come.
+    pub part: Part,
+    /// Since when it has been in the store.
+    pub kept_since: Timestamp,
+    /// The bytes.
+    pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a file is not given out.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The session or its page does not give it.
+    #[error(transparent)]
+    Session(#[from] FileError),
+    /// What the page gave is not what the message said.
+    #[error("{0}")]
+    OtherBytes(&'static str),
+    /// No byte of it is meant.
+    #[error(transparent)]
+    Range(#[from] Unsatisfiable),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The service stops.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+}
+
+/// All files. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct Received(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Arc<Registry>,
+    store: Store,
+    options: ReceivedOptions,
+    /// Held while a file is fetched, so that it is fetched once. One that no task holds is forgotten.
+    fetches: Mutex<HashMap<MediaId, Arc<tokio::sync::Mutex<()>>>>,
+    places: Semaphore,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Received {
+    /// Files of the messages that `registry` hears of.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be made.
+    pub fn open(registry: Arc<Registry>, options: ReceivedOptions) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(Inner {
+            store: Store::open(options.folder.clone())?,
+            registry,
+            options,
+            fetches: Mutex::default(),
+            places: Semaphore::new(MOST_FETCHES),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })))
+    }
+
+    /// Begins to forget what is too old, and to fetch what comes if that is set. Waits for nothing; to be called once.
+    pub fn begin(&self) {
+        let own = self.clone();
+        self.spawn(async move { own.sweep().await });
+        if self.0.options.download == Download::Always {
+            let own = self.clone();
+            self.spawn(async move { eager::run(own).await });
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.0.stop.clone();
+        self.0.tasks.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Ends what is under way. A file that is being fetched is not kept.
+    pub async fn shut_down(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    async fn sweep(&self) {
+        let mut ticks = interval(SWEEP_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.0.store.forget_older(self.0.options.retention).await {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(
+                    files,
+                    "{files} files of messages were too old, and are deleted"
+                ),
+                Err(why) => {
+                    tracing::warn!(error = %why, "files of messages that are too old could not be looked for: {why}");
+                }
+            }
+        }
+    }
+
+    /// What is known of a file: by the log of events, or beside the file itself.
+    ///
+    /// # Errors
+    ///
+    /// Neither can be read.
+    pub async fn find(&self, id: &MediaId) -> Result<Option<Found>, FindError> {
+        let kept = self.0.store.note(&id.to_string()).await?;
+        let kept = kept.and_then(|note| serde_json::from_slice(&note).ok());
+        if let Some(described) = kept {
+            return Ok(Some(Found {
+                id: id.clone(),
+                described,
+                is_kept: true,
+            }));
+        }
+        let event = self.0.registry.ledger().event(&id.event()).await?;
+        let described = event.as_ref().and_then(Described::of);
+        Ok(described.map(|described| Found {
+            id: id.clone(),
+            described,
+            is_kept: false,
+        }))
+    }
+
+    /// A file, or the part of it that a header `Range` means. Has it fetched if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had, or no part of it is meant.
+    pub async fn give(&self, found: &Found, range: Option<&str>) -> Result<Opened, OpenError> {
+        if !found.is_kept {
+            self.fetch(found).await?;
+        }
+        let name = found.id.to_string();
+        let size = self.0.store.size(&name).await?;
+        let part = range::meant(range, size)?;
+        let kept = self.0.store.read(&name, part.clone()).await?;
+        Ok(Opened {
+            size,
+            part,
+            kept_since: kept.since,
+            bytes: kept.bytes,
+        })
+    }
+
+    /// Has a file fetched, once, however many ask for it. It goes on when its caller goes away.
+    async fn fetch(&self, found: &Found) -> Result<(), OpenError> {
+        let own = self.clone();
+        let found = found.clone();
+        let stop = self.0.stop.clone();
+        let fetching = async move {
+            let fetched = stop
+                .run_until_cancelled(fetching::once(&own.0, &found))
+                .await;
+            fetched.unwrap_or(Err(OpenError::ShuttingDown))
+        };
+        let fetched = self.0.tasks.spawn(fetching).await;
+        fetched.unwrap_or(Err(OpenError::ShuttingDown))
+    }
+}
+
+/// Why it is not known whether there is a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] ReadError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_file_is_that_of_its_event_under_another_name() {
+        let event = "evt_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa";
+        let id = MediaId::of_event(event).unwrap();
+        assert_eq!(id.to_string(), "med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa");
+        assert_eq!(MediaId::read(&id.to_string()), Some(id.clone()));
+        assert_eq!(id.event(), event);
+        for strange in [
+            "",
+            "med_",
+            event,
+            "med_4f1c",
+            "med_../../../../../../../../../../etc/",
+            "med_4F1C0B7F7B0D4C63A1B8F0D6F3F5C9AA",
+        ] {
+            assert_eq!(MediaId::read(strange), None, "{strange}");
+        }
+    }
+}

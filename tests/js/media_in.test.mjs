@@ -1,0 +1,86 @@
+// The script that brings the files of messages: where it looks for the bytes, how it gives them, and what it says when there are none.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { valueOf } from "./support.mjs";
+
+const ID = "false_5491150002222@c.us_3A01";
+const BYTES = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+
+/** Reads blobs as a browser does. */
+class FileReader {
+  readAsDataURL(blob) {
+    blob.arrayBuffer().then((bytes) => {
+      this.result = `data:;base64,${Buffer.from(bytes).toString("base64")}`;
+      this.onload();
+    });
+  }
+}
+
+/** The script in a page that has these modules, and this message. */
+function files({ modules = {}, media = { filehash: "hash", mediaStage: "INIT" }, download = async () => {}, message = {} } = {}) {
+  const msg = { id: { id: "3A01", fromMe: false, remote: "5491150002222@c.us" }, type: "document", mediaData: media, ...message };
+  const shared = { resolve: ([module, name]) => modules[module]?.[name], inventory: { names: () => [] } };
+  const script = valueOf("src/whatsapp/page/media_in.js", { Blob, ArrayBuffer, FileReader, AbortController, setTimeout, clearTimeout })(shared);
+  const messages = { get: (id) => (id === ID ? msg : undefined), getModelsArray: () => [msg], getMessagesById: async () => ({ messages: [] }) };
+  const commands = script.commands({ messages: () => messages, blobOf: (of) => download(of) });
+  /** Asks until the page says how it ended. */
+  const opened = async (id = ID) => {
+    for (;;) {
+      const { stage, bytes } = await commands.mediaOpen({ id });
+      if (stage !== "fetching") return { stage, bytes };
+      await new Promise((again) => setTimeout(again, 5));
+    }
+  };
+  return { ...commands, opened, msg };
+}
+
+const blob = () => new Blob([BYTES]);
+
+test("the bytes are found in each of the places where WhatsApp Web puts them, and given in slices", async () => {
+  for (const [place, page] of Object.entries({
+    store: { modules: { WAWebMediaStore: { LruMediaStore: { get: async () => BYTES.buffer } } } },
+    cache: { modules: { WAWebMediaInMemoryBlobCache: { InMemoryMediaBlobCache: { has: () => true, get: blob } } } },
+    message: { media: { filehash: "hash", mediaBlob: { forceToBlob: blob } } },
+    download: { download: async () => blob() },
+  })) {
+    const page_ = files(page);
+    assert.deepEqual(await page_.opened(), { stage: "ready", bytes: 10 }, place);
+    const first = await page_.mediaRead({ id: ID, from: 0, length: 4 });
+    const rest = await page_.mediaRead({ id: ID, from: 4, length: 6 });
+    assert.deepEqual(Buffer.concat([Buffer.from(first, "base64"), Buffer.from(rest, "base64")]), Buffer.from(BYTES), place);
+    page_.mediaClose({ id: ID });
+    await assert.rejects(page_.mediaRead({ id: ID, from: 0, length: 4 }), { code: "NOT_OPEN" });
+  }
+});
+
+test("how a download ended is said by its stage", async () => {
+  const ends = (mediaStage) => files({ download: async (msg) => { msg.mediaData.mediaStage = mediaStage; } });
+  assert.equal((await ends("ERROR_MISSING").opened()).stage, "gone");
+  assert.equal((await ends("NEED_POKE").opened()).stage, "failed");
+  const missing = files({ download: async () => { throw Object.assign(new Error("x"), { status: 410 }); } });
+  assert.equal((await missing.opened()).stage, "gone");
+  // While the phone uploads it again, the page waits.
+  const waiting = files({ download: (msg) => { msg.mediaData.mediaStage = "REUPLOADING"; return new Promise(() => {}); } });
+  assert.equal((await waiting.opened()).stage, "waiting");
+  waiting.mediaClose({ id: ID });
+});
+
+test("what wa-js does not find is looked for by the stage, and a type that the page refuses is brought as octets", async () => {
+  const notFound = async () => { throw { code: "media_not_found" }; };
+  const asked = [];
+  const manager = { downloadAndMaybeDecrypt: async (given) => { asked.push(given); given.downloadQpl.addAnnotations().addPoint(); return BYTES.buffer; } };
+  const page = files({
+    download: notFound, media: { filehash: "hash", mediaStage: "ERROR_UNSUPPORTED" }, modules: { WAWebDownloadManager: { downloadManager: manager } },
+    message: { directPath: "/v/x", mediaKey: "key", encFilehash: "enc", filehash: "hash" },
+  });
+  assert.deepEqual(await page.opened(), { stage: "ready", bytes: 10 });
+  assert.deepEqual([asked[0].mimetype, asked[0].type, asked[0].directPath], ["application/octet-stream", "document", "/v/x"]);
+  page.mediaClose({ id: ID });
+});
+
+test("a message that is not there, or carries nothing any more, has no file", async () => {
+  assert.equal((await files().opened("false_5491150003333@c.us_3A99")).stage, "unknown");
+  assert.equal((await files({ media: null }).opened()).stage, "gone");
+});
