@@ -327,11 +327,19 @@ async fn a_server_that_takes_no_file_is_told_of_by_name_and_frees_the_key() {
     let (service, account) = Service::linked(&[]).await;
     service.faults(json!({ "media_upload": "refused" })).await;
     let refused = service.keyed_media("order-7", json!({ "data": PNG })).await;
-    assert_eq!(
-        refused.json()["code"],
-        "MEDIA_NOT_UPLOADED",
+    refused.assert_refused(500, "SEND_FAILED");
+    assert!(
+        refused.text().contains("not uploaded"),
         "{}",
         refused.text()
+    );
+    let failed = service
+        .get("/messages?cliente_id=51&state=failed")
+        .await
+        .json();
+    assert_eq!(
+        failed["messages"][0]["code"], "MEDIA_NOT_UPLOADED",
+        "{failed}"
     );
     service.faults(json!({})).await;
     let sent = service.keyed_media("order-7", json!({ "data": PNG })).await;
