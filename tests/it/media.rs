@@ -36,9 +36,13 @@ fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-fn hash(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    let digits = digest.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<Vec<_>>().concat()
 }
 
 impl Service {
@@ -213,7 +217,7 @@ async fn what_is_typed_into_the_page_sends_no_media_and_says_so() {
 #[tokio::test]
 async fn a_file_comes_as_a_body_as_a_form_or_from_an_address_and_is_the_same_file() {
     let (service, account) = Service::linked(&[("MEDIA_ALLOW_PRIVATE", "true")]).await;
-    let pdf = [b"%PDF-1.7\n".as_slice(), &[9; 300_000]].concat();
+    let pdf = [b"%PDF-1.7\n".as_slice(), &vec![9; 300_000]].concat();
     let head = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"lista.pdf\"\r\ncontent-type: application/pdf\r\n\r\n";
     let form = [head.as_bytes(), &pdf, b"\r\n--x--\r\n"].concat();
     let request = service.request(Method::POST, "/media");
@@ -414,11 +418,7 @@ async fn a_document_of_100_mb_goes_out_and_is_never_in_the_memory_of_the_service
     );
     assert!(grown(most) < 8_000, "{} kB", grown(most));
     let sent = sandbox.api().taken(&account).await;
-    let wanted: String = digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let wanted = hex(&digest.finalize());
     let got = &sent.last().unwrap()["media"];
     assert_eq!(
         (&got["sha256"], &got["bytes"]),

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     adapters::{CURRENT, bundle},
+    media::hash,
     support::{Answer, Home, Service, chrome::eventually, sandbox::SharedSandbox},
 };
 
@@ -33,12 +34,6 @@ fn bytes(seed: u8, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let digits = hash.iter().map(|byte| format!("{byte:02x}"));
-    digits.collect::<Vec<_>>().concat()
 }
 
 impl Service {
@@ -105,7 +100,7 @@ async fn brings_each_kind(adapter: &'static str) {
     {
         let bytes = bytes(u8::try_from(seed).unwrap(), length);
         let media = service.hears_file(&account, kind, mimetype, &bytes).await;
-        assert_eq!(media["sha256"], sha256(&bytes), "{kind}: {media}");
+        assert_eq!(media["sha256"], hash(&bytes), "{kind}: {media}");
         assert_eq!(
             (&media["bytes"], &media["mimetype"]),
             (&json!(length), &json!(mimetype)),
@@ -305,7 +300,7 @@ async fn a_file_of_a_hundred_megabytes_leaves_the_memory_flat() {
     is_over.store(true, Ordering::Relaxed);
     watching.join().unwrap();
     assert_eq!(given.status, 200);
-    assert_eq!(sha256(&given.bytes), media["sha256"]);
+    assert_eq!(hash(&given.bytes), media["sha256"]);
     let growth = most.load(Ordering::Relaxed).saturating_sub(before);
     println!("100 MB in {took:?}; {before} bytes before, {growth} more at most");
     assert!(growth < MOST_GROWTH, "{growth} bytes");

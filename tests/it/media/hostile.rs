@@ -132,13 +132,15 @@ async fn an_address_that_means_no_good_is_refused_by_name_and_nothing_is_sent() 
     // What has broken off is not left on the disk.
     let outgoing = walk(&service.home().data());
     assert!(
-        !outgoing.iter().any(|name| name.ends_with(".part")),
+        outgoing
+            .iter()
+            .all(|file| file.extension().is_none_or(|kind| kind != "part")),
         "{outgoing:?}"
     );
     service.stop();
 }
 
-fn walk(folder: &std::path::Path) -> Vec<String> {
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
@@ -147,7 +149,7 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
                 found.extend(walk(&entry.path()));
             }
         } else {
-            found.push(entry.path().display().to_string());
+            found.push(entry.path());
         }
     }
     found
