@@ -326,7 +326,7 @@
     unsent.add(key);
     if (unsent.size > MOST_REMEMBERED) unsent.delete(unsent.values().next().value);
   };
-  // Whether an own message may be one that nobody has told the log of. An old one has an event, or was sent before the service listened.
+  // Whether an own message may be one that the log does not have. An old one has an event, or was sent before the service listened.
   const isNewByAck = (msg) => unsent.delete(msg.id.id) || (limits !== null && msg.t * 1000 >= Math.max(limits.floor, Date.now() - OLDEST_NEW_MS));
 
   const kindOf = (msg) => (msg.type === "ciphertext" ? "message.waiting" : msg.id.fromMe ? "message.own" : "message");

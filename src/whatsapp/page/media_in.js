@@ -2,7 +2,7 @@
 // decrypts them and compares their hash, and are given to the service in slices, so that neither has a whole file as text.
 // docs/whatsapp.md#media-that-come-in has the source of each fact used here.
 //
-// The adapters find the page's objects and give them to `commands`; what is said of a file is the same whoever found it. Not
+// The adapters find the page's objects and give them to `commands`; what is said of a file is the same for each adapter. Not
 // responsible for where the bytes go, nor for when they are wanted. Called by the frame (bridge.js) as (mediaIn)(shared).
 (function mediaIn(shared) {
   "use strict";
