@@ -295,8 +295,14 @@ async fn hears_each_kind(adapter: &'static str, package: &str, faults: Value) {
     assert_eq!(picture["data"]["from"]["phone"], FRIEND);
     assert_eq!(picture["data"]["mentions"][0]["phone"], *account);
     assert_eq!(picture["data"]["caption"], "foto");
+    let mut file = picture["data"]["media"].clone();
+    // How the file is got has tests of its own.
+    let [id, url, hash] =
+        ["id", "url", "sha256"].map(|name| file.as_object_mut().unwrap().remove(name).unwrap());
+    assert_eq!(url, format!("/media/{}", id.as_str().unwrap()));
+    assert_eq!(hash.as_str().unwrap().len(), 64);
     assert_eq!(
-        picture["data"]["media"],
+        file,
         json!({"mimetype": "image/jpeg", "bytes": 4321, "filename": null, "duration_seconds": null, "is_view_once": false})
     );
     assert_eq!(
