@@ -12,16 +12,16 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{HttpClient, Unreached};
+use super::{
+    client::{HttpClient, Unreached},
+    webhook::{LONGEST_URL, check_url},
+};
 
 /// A file of 200 MB takes this long at 14 Mbit/s. A caller that has a slower source brings the file with `POST /media`.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a server that has it answers with from http to https, to a name with `www`, and to where the file really is.
 const MOST_REDIRECTS: usize = 5;
-
-/// Longer addresses are refused by servers and proxies.
-const LONGEST_URL: usize = 2048;
 
 /// Why a file was not fetched. None of the texts has an address.
 #[derive(Debug, thiserror::Error)]
@@ -187,12 +187,8 @@ const fn is_redirect(status: StatusCode) -> bool {
 fn address(url: &str) -> Option<Uri> {
     // What stands behind `#` is for a browser.
     let url = url.split('#').next().unwrap_or_default();
-    let uri: Uri = url.parse().ok().filter(|_| url.len() <= LONGEST_URL)?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    let has_user = uri
-        .authority()
-        .is_some_and(|host| host.as_str().contains('@'));
-    (is_web && !has_user && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+    check_url(url).ok()?;
+    url.parse().ok()
 }
 
 /// Where a redirect leads: an address, or a path of the same server.
@@ -248,7 +244,7 @@ mod tests {
                 "HTTP/1.1 302 Found\r\nlocation: http://{address}/secret\r\ncontent-length: 0\r\n\r\n"
             );
             stream.write_all(answer.as_bytes()).await.unwrap();
-            // Nobody comes again.
+            // There is no second connection.
             let again = listener.accept();
             assert!(
                 tokio::time::timeout(Duration::from_millis(200), again)

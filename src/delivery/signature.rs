@@ -1,6 +1,7 @@
 //! How an event is signed: as Standard Webhooks says, or as WAHA does. Pure.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -48,13 +49,7 @@ pub(super) fn standard<'a>(
 
 /// The header `X-Webhook-Hmac`.
 pub(super) fn waha(secret: &Credential, body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let code = code::<Hmac<Sha512>>(secret.as_bytes(), body);
-    code.iter().fold(String::new(), |mut hex, byte| {
-        // Writing into a text never fails.
-        write!(hex, "{byte:02x}").ok();
-        hex
-    })
+    HEXLOWER.encode(&code::<Hmac<Sha512>>(secret.as_bytes(), body))
 }
 
 fn code<M: Mac + KeyInit>(key: &[u8], signed: &[u8]) -> Vec<u8> {

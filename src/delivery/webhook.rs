@@ -33,7 +33,7 @@ const OLD_SECRET_LASTS: SignedDuration = SignedDuration::from_hours(24);
 const FOR_GOOD: Timestamp = Timestamp::MAX;
 
 /// The longest address; receivers and proxies take no longer ones.
-const LONGEST_URL: usize = 2048;
+pub(super) const LONGEST_URL: usize = 2048;
 
 /// More headers, or larger ones, are a slip: a receiver knows a caller by one or two.
 const MOST_HEADERS: usize = 20;

@@ -23,6 +23,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::{io::AsyncWriteExt as _, task::spawn_blocking};
@@ -248,7 +249,7 @@ impl Incoming {
         file.flush().await?;
         file.sync_all().await?;
         drop(file);
-        let sha256 = hexadecimal(&hash.finalize());
+        let sha256 = HEXLOWER.encode(&hash.finalize());
         let kept = Kept {
             sha256: sha256.clone(),
             bytes,
@@ -319,15 +320,6 @@ async fn blocking<T: Send + 'static>(
 
 fn random_name() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; ID_RANDOM]>())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut digits, byte| {
-        // Writing to a text does not fail.
-        write!(digits, "{byte:02x}").ok();
-        digits
-    })
 }
 
 #[cfg(test)]

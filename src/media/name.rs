@@ -5,6 +5,11 @@ const LONGEST_BYTES: usize = 200;
 
 /// What of a given name is kept: its last part, without what a file system, a terminal or a reader could be misled by. `None`: nothing.
 pub fn harmless(given: &str) -> Option<String> {
+    harmless_within(given, LONGEST_BYTES)
+}
+
+/// The same, `longest` bytes of it at most.
+pub fn harmless_within(given: &str, longest: usize) -> Option<String> {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept = last.chars().filter(|letter| {
         !letter.is_control() && !is_invisible(*letter) && !"<>:\"|?*".contains(*letter)
@@ -15,7 +20,7 @@ pub fn harmless(given: &str) -> Option<String> {
         .trim()
         .trim_start_matches('.')
         .trim_end_matches(['.', ' ']);
-    let kept = shortened(kept);
+    let kept = shortened(kept, longest);
     (!kept.is_empty()).then_some(kept)
 }
 
@@ -40,22 +45,22 @@ pub fn by_mimetype(mimetype: &str) -> String {
     format!("document.{ending}")
 }
 
-/// Marks that turn the order of letters or cannot be seen: `gpj.exe` shown as `exe.jpg`.
+/// Marks that turn the order of letters, begin a line or cannot be seen: `gpj.exe` shown as `exe.jpg`.
 const fn is_invisible(letter: char) -> bool {
     matches!(
         letter,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
     )
 }
 
 /// Its begin and its ending, where it is too long.
-fn shortened(name: &str) -> String {
-    if name.len() <= LONGEST_BYTES {
+fn shortened(name: &str, longest: usize) -> String {
+    if name.len() <= longest {
         return name.to_owned();
     }
     let ending = name.rfind('.').map_or("", |at| &name[at..]);
     let ending = if ending.len() <= 16 { ending } else { "" };
-    let mut end = LONGEST_BYTES - ending.len();
+    let mut end = longest - ending.len();
     while !name.is_char_boundary(end) {
         end -= 1;
     }

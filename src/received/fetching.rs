@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
@@ -82,10 +83,5 @@ async fn write(
         hash.update(&slice);
         writing.push(slice).await?;
     }
-    Ok(hex(&hash.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-    digits.collect::<Vec<_>>().concat()
+    Ok(HEXLOWER.encode(&hash.finalize()))
 }

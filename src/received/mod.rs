@@ -30,7 +30,6 @@ use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 use parking_lot::Mutex;
 pub use range::{Part, Unsatisfiable};
 use serde::{Deserialize, Serialize};
@@ -125,8 +124,6 @@ pub struct Described {
     pub mimetype: Option<String>,
     /// Its name, as its sender says it.
     pub filename: Option<Text>,
-    /// Its size, as its sender says it.
-    bytes: Option<u64>,
     /// The SHA-256 of its bytes, in hexadecimal digits, as its sender says it.
     pub sha256: Option<String>,
 }
@@ -140,7 +137,6 @@ impl Described {
             message: WaId::default(),
             mimetype: mimetype.map(str::to_owned),
             filename: filename.map(Text::from),
-            bytes: None,
             sha256: None,
         }
     }
@@ -157,7 +153,6 @@ impl Described {
             message: message.id,
             mimetype: media.mimetype,
             filename: media.filename,
-            bytes: media.bytes,
             sha256: media.sha256,
         })
     }
@@ -180,8 +175,6 @@ pub struct Opened {
     pub size: u64,
     /// Which of its bytes come.
     pub part: Part,
-    /// Since when it has been in the store.
-    pub kept_since: Timestamp,
     /// The bytes.
     pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,
 }
@@ -326,13 +319,8 @@ impl Received {
         let name = found.id.to_string();
         let size = self.0.store.size(&name).await?;
         let part = range::meant(range, size)?;
-        let kept = self.0.store.read(&name, part.clone()).await?;
-        Ok(Opened {
-            size,
-            part,
-            kept_since: kept.since,
-            bytes: kept.bytes,
-        })
+        let bytes = self.0.store.read(&name, part.clone()).await?;
+        Ok(Opened { size, part, bytes })
     }
 
     /// Has a file fetched, once, however many ask for it. It goes on when its caller goes away.

@@ -15,7 +15,6 @@ use futures_util::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use jiff::Timestamp;
 use object_store::{
     GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
     local::LocalFileSystem, path::Path,
@@ -45,12 +44,6 @@ pub enum StoreError {
     /// What `object_store` says.
     #[error("the store of files cannot be used: {0}")]
     Store(#[from] object_store::Error),
-}
-
-/// A file of the store, or a part of it.
-pub(super) struct Kept {
-    pub(super) since: Timestamp,
-    pub(super) bytes: BoxStream<'static, Result<Bytes, StoreError>>,
 }
 
 /// The files.
@@ -85,7 +78,11 @@ impl Store {
     }
 
     /// A part of a file.
-    pub(super) async fn read(&self, name: &str, part: Part) -> Result<Kept, StoreError> {
+    pub(super) async fn read(
+        &self,
+        name: &str,
+        part: Part,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let options = GetOptions {
             range: part
                 .is_asked_for
@@ -93,11 +90,7 @@ impl Store {
             ..GetOptions::default()
         };
         let got = self.objects.get_opts(&Path::from(name), options).await?;
-        let since = Timestamp::from_second(got.meta.last_modified.timestamp());
-        Ok(Kept {
-            since: since.unwrap_or(Timestamp::UNIX_EPOCH),
-            bytes: got.into_stream().map_err(StoreError::from).boxed(),
-        })
+        Ok(got.into_stream().map_err(StoreError::from).boxed())
     }
 
     /// Begins a file.
@@ -210,8 +203,8 @@ mod tests {
     use super::*;
 
     async fn all(store: &Store, name: &str, part: Part) -> Vec<u8> {
-        let kept = store.read(name, part).await.unwrap();
-        let slices: Vec<Bytes> = kept.bytes.try_collect().await.unwrap();
+        let bytes = store.read(name, part).await.unwrap();
+        let slices: Vec<Bytes> = bytes.try_collect().await.unwrap();
         slices.concat()
     }
 

@@ -6,6 +6,7 @@ mod hostile;
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use data_encoding::HEXLOWER;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -37,12 +38,7 @@ fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(digest: &[u8]) -> String {
-    let digits = digest.iter().map(|byte| format!("{byte:02x}"));
-    digits.collect::<Vec<_>>().concat()
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 impl Service {
@@ -418,7 +414,7 @@ async fn a_document_of_100_mb_goes_out_and_is_never_in_the_memory_of_the_service
     );
     assert!(grown(most) < 8_000, "{} kB", grown(most));
     let sent = sandbox.api().taken(&account).await;
-    let wanted = hex(&digest.finalize());
+    let wanted = HEXLOWER.encode(&digest.finalize());
     let got = &sent.last().unwrap()["media"];
     assert_eq!(
         (&got["sha256"], &got["bytes"]),

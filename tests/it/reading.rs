@@ -14,7 +14,7 @@ use crate::{
 
 const FRIEND: &str = "5491150002222";
 const OTHER: &str = "5491150003333";
-/// Nobody writes to the account from it.
+/// No message comes to the account from it.
 const STRANGER: &str = "5491158254201";
 
 /// The first person of a history that the sandbox makes for the first account.

@@ -26,6 +26,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use data_encoding::HEXLOWER;
 use futures_util::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -212,12 +213,7 @@ impl MediaStore {
         if STANDARD.encode(hash) != file.filehash {
             return Err(MediaError::OtherContent);
         }
-        let sha256 = hash.iter().fold(String::new(), |mut digits, byte| {
-            use std::fmt::Write as _;
-            // Writing to a text does not fail.
-            write!(digits, "{byte:02x}").ok();
-            digits
-        });
+        let sha256 = HEXLOWER.encode(&hash);
         Ok(Opened { bytes, sha256 })
     }
 

@@ -13,13 +13,13 @@
 //! slows down the other. A message may be as long as Chrome's own limits allow (100 MB to Chrome, 256 MB from it).
 
 use std::{
-    fmt::Write as _,
     io,
     net::Ipv4Addr,
     os::fd::{AsFd as _, OwnedFd},
     time::Duration,
 };
 
+use data_encoding::HEXLOWER;
 use futures_util::{
     SinkExt as _, StreamExt as _,
     stream::{FuturesUnordered, SplitSink, SplitStream},
@@ -73,11 +73,7 @@ impl Door {
     pub(in crate::browser) async fn open() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let secret: [u8; 32] = rand::random();
-        let mut path = String::from("/");
-        for byte in secret {
-            // Writing to a string does not fail.
-            write!(path, "{byte:02x}").map_err(io::Error::other)?;
-        }
+        let path = format!("/{}", HEXLOWER.encode(&secret));
         Ok(Self { listener, path })
     }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use clap::Args;
-use rand::RngExt as _;
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
@@ -130,10 +130,7 @@ pub(super) async fn link(
     wishes: &Wishes,
     cancel: &CancellationToken,
 ) -> Result<Linked, Fault> {
-    let key: [u8; 16] = rand::rng().random();
-    let key = key
-        .iter()
-        .fold(String::new(), |key, byte| format!("{key}{byte:02x}"));
+    let key = HEXLOWER.encode(&rand::random::<[u8; 16]>());
     let mut config = of_own(config, folder, &key);
     // This command decides how long the phone is waited for.
     let limits = &mut config.sessions.limits;

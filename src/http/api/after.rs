@@ -3,7 +3,7 @@
 //!
 //! Responsible for which message is meant, and of which session. What WhatsApp allows, its page says.
 
-use std::{marker::PhantomData, mem};
+use std::marker::PhantomData;
 
 use axum::{extract::State, http::request::Parts, response::Response};
 
@@ -114,12 +114,12 @@ impl FromBody for ParsedAction<EditBody> {
     ) -> Result<Self, ApiError> {
         let EditBody {
             cliente_id,
-            mut message,
+            message,
             r#async: is_async,
             idempotency_key,
         } = fields;
         send_content::check_length(&message)?;
-        let text = mem::take(&mut message).value();
+        let text = message.value();
         let text = text.filter(|text| !text.trim().is_empty());
         let what = (
             ActionKind::Edit,

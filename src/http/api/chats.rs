@@ -9,7 +9,8 @@ use axum::{
 
 use super::{
     paging,
-    reading::{ChatInPath, Part, session_of},
+    reading::{ChatInPath, Part},
+    send::session_of,
 };
 use crate::{
     http::{

@@ -2,7 +2,10 @@
 
 use axum::extract::State;
 
-use super::reading::{ChatInPath, Part, session_of};
+use super::{
+    reading::{ChatInPath, Part},
+    send::session_of,
+};
 use crate::http::{
     state::AppState,
     wire::{

@@ -2,11 +2,11 @@
 //! service by itself.
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams, State},
+    extract::{FromRequestParts, State},
     http::request::Parts,
 };
 
-use super::send::session_of;
+use super::{reading::chat_of_path, send::session_of};
 use crate::{
     http::{
         state::AppState,
@@ -31,11 +31,8 @@ impl FromRequestParts<AppState> for Chat {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let params = RawPathParams::from_request_parts(parts, app).await;
-        let params = params.map_err(|_not_utf8| ApiError::ToNotAString)?;
-        let chat = params.iter().next().map(|(_, chat)| chat.to_owned());
-        let chat = chat.ok_or(ApiError::ToNotAString)?;
-        chat.parse().map(Self).map_err(ApiError::InvalidChat)
+        let chat = chat_of_path(parts, app).await;
+        chat.map(Self).map_err(ApiError::InvalidChat)
     }
 }
 

@@ -241,7 +241,7 @@ fn is_form(named: &str) -> bool {
         .starts_with("multipart/form-data")
 }
 
-/// What curl says of any body, unless it is told otherwise.
+/// The content type that curl gives to a body without one of its own.
 fn is_curls_own(named: &str) -> bool {
     named.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

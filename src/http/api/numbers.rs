@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 
-use super::reading::{ChatInPath, session_of};
+use super::{reading::ChatInPath, send::session_of};
 use crate::http::{
     state::AppState,
     wire::{

@@ -1,4 +1,4 @@
-//! What the routes that read out of a session's page have in common: which session, which chat, which part of a list.
+//! What the routes that read out of a session's page have in common: which chat, which part of a list.
 //!
 //! Not responsible for what is read: `session::reading` is.
 
@@ -9,11 +9,8 @@ use axum::{
 
 use super::paging;
 use crate::{
-    http::{
-        state::AppState,
-        wire::{error::ApiError, target::Target},
-    },
-    session::{Addressee, SendError, SessionHandle},
+    http::{state::AppState, wire::error::ApiError},
+    session::{Addressee, InvalidRecipient},
     whatsapp::List,
 };
 
@@ -23,16 +20,21 @@ const PAGE: usize = 100;
 /// The most that a caller may ask for at once: some kilobytes each at most.
 pub(super) const LARGEST_PAGE: usize = 500;
 
-/// The session that is to be read, if it was ever connected.
-pub(super) fn session_of(app: &AppState, target: &Target) -> Result<SessionHandle, SendError> {
-    app.registry.find(&target.id).ok_or_else(|| {
-        let last = app.registry.last_seen(&target.id);
-        last.as_ref()
-            .map_or_else(SendError::never_connected, SendError::of_forgotten)
-    })
+/// Reads the chat that a path names: by a person's number, a LID, or a group's address.
+pub(super) async fn chat_of_path(
+    parts: &mut Parts,
+    app: &AppState,
+) -> Result<Addressee, InvalidRecipient> {
+    let params = RawPathParams::from_request_parts(parts, app).await;
+    // What is not UTF-8 is no address either.
+    let text = params.ok().and_then(|params| {
+        let mut params = params.iter();
+        params.next().map(|(_, chat)| chat.to_owned())
+    });
+    text.unwrap_or_default().parse()
 }
 
-/// The chat that a path names: by a person's number, a LID, or a group's address.
+/// The chat that is to be read.
 #[derive(Debug)]
 pub(in crate::http) struct ChatInPath(pub(super) Addressee);
 
@@ -40,14 +42,8 @@ impl FromRequestParts<AppState> for ChatInPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let params = RawPathParams::from_request_parts(parts, app).await;
-        // What is not UTF-8 is no address either.
-        let text = params.ok().and_then(|params| {
-            let mut params = params.iter();
-            params.next().map(|(_, chat)| chat.to_owned())
-        });
-        let address = text.unwrap_or_default().parse();
-        address.map(Self).map_err(ApiError::InvalidChatInPath)
+        let chat = chat_of_path(parts, app).await;
+        chat.map(Self).map_err(ApiError::InvalidChatInPath)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
             parameters::{MediaHeaders, MediaInPath},
         },
     },
+    media,
     received::{Described, Found, MediaId, Opened},
     session::ClienteId,
 };
@@ -82,9 +83,7 @@ pub(in crate::http) async fn get(
 }
 
 fn answer(found: &Found, tag: Option<HeaderValue>, opened: Opened) -> Response {
-    let Opened {
-        size, part, bytes, ..
-    } = opened;
+    let Opened { size, part, bytes } = opened;
     let status = if part.is_asked_for {
         StatusCode::PARTIAL_CONTENT
     } else {
@@ -115,7 +114,7 @@ fn answer(found: &Found, tag: Option<HeaderValue>, opened: Opened) -> Response {
     response
 }
 
-/// A file is told from another one by its hash.
+/// The hash of a file identifies it.
 fn tag_of(described: &Described) -> Option<HeaderValue> {
     let hash = described.sha256.as_deref()?;
     HeaderValue::try_from(format!("\"{hash}\"")).ok()
@@ -160,25 +159,9 @@ fn disposition(found: &Found) -> HeaderValue {
     HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// A name without what leads elsewhere, hides its end, or ends a header: paths, control characters, marks that turn the order of
-/// letters, quotes; and no dot at its beginning.
+/// A name that ends no header, and whose `%` no reader takes for an escape.
 fn harmless(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let is_kept = |letter: &char| {
-        let turns = matches!(*letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        !letter.is_control() && !turns && !"\"<>:|?*%".contains(*letter)
-    };
-    let kept: String = last.chars().filter(is_kept).collect();
-    let kept = kept.trim().trim_start_matches('.').trim();
-    let letters = kept.chars().count();
-    if letters <= LONGEST_NAME {
-        return kept.to_owned();
-    }
-    // The end says what it is.
-    let end = kept.rfind('.').map_or("", |dot| &kept[dot..]);
-    let end = if end.chars().count() <= 10 { end } else { "" };
-    let rest = LONGEST_NAME - end.chars().count();
-    kept.chars().take(rest).chain(end.chars()).collect()
+    media::name::harmless_within(&name.replace('%', ""), LONGEST_NAME).unwrap_or_default()
 }
 
 #[cfg(test)]

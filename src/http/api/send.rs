@@ -206,7 +206,7 @@ pub(in crate::http) async fn send(
     }
 }
 
-/// The session that is to send, or why there is none.
+/// The session that is meant, or why there is none.
 pub(super) fn session_of(app: &AppState, target: &Target) -> Result<SessionHandle, SendError> {
     let session = app.registry.find(&target.id);
     session.ok_or_else(|| {

@@ -81,7 +81,7 @@ sandboxPage.define('WAWebMiscErrors', (global, require, importDefault, importNam
   }
 });
 
-/* Bytes that somebody has to hold on to: what is let go by all is gone a second later, and throws when it is asked for. */
+/* Bytes with a count of holders: a second after the last holder has released them they are gone, and reading them throws. */
 sandboxPage.define('WAWebMediaOpaqueData', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const RELEASE_MS = 1000;
   let pool = [];
@@ -397,7 +397,7 @@ sandboxPage.define('WAWebMediaMmsV4Download', (global, require, importDefault, i
       else mediaObject.consolidate({ mediaBlob: await OpaqueData.createFromData(blob, blob.type) });
       mediaObject.consolidate({ downloadStage: 'RESOLVED' });
     };
-    // Whoever waits hears of the end of it, and how it ended from the stage.
+    // The promise of a caller that waits is resolved in either case; the stage says how the download ended.
     mediaObject.downloading = run().catch((error) => {
       const isMissing = ['MediaNotFoundError', 'MediaNotOnPhone', 'MediaDecryptionError', 'MediaHashMismatch'].includes(error.name);
       mediaObject.consolidate({ downloadStage: isMissing ? 'ERROR_MISSING' : error.name === 'InvalidMediaFileType' ? 'ERROR_UNSUPPORTED' : 'NEED_POKE' });

@@ -267,7 +267,7 @@ impl Driver for Scripted {
         sink: &mpsc::Sender<bytes::Bytes>,
     ) -> Result<(), FetchError> {
         if message.ends_with("0000") {
-            return Err(FetchError::Gone("nobody has it".to_owned()));
+            return Err(FetchError::Gone("no phone has it".to_owned()));
         }
         for slice in ["one", "two"] {
             let taken = sink.send(slice.into()).await;
