@@ -13,6 +13,7 @@ use chromiumoxide::{
     Page,
     cdp::{browser_protocol::dom::SetFileInputFilesParams, js_protocol::runtime::EvaluateParams},
 };
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -96,12 +97,7 @@ async fn put_in(page: &Page, key: &str, path: &Path) -> Result<(), String> {
 }
 
 fn hash_bytes(hexadecimal: &str) -> Vec<u8> {
-    let pairs = hexadecimal.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| {
-        let text = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(text, 16).ok()
-    };
-    pairs.filter_map(byte).collect()
+    HEXLOWER.decode(hexadecimal.as_bytes()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
             parameters::{MediaHeaders, MediaInPath},
         },
     },
-    media,
+    media::{self, kind::is_mimetype},
     received::{Described, Found, MediaId, Opened},
     session::ClienteId,
 };
@@ -123,16 +123,7 @@ fn tag_of(described: &Described) -> Option<HeaderValue> {
 /// The type that the sender says, if it is one.
 fn type_of(described: &Described) -> HeaderValue {
     let given = described.mimetype.as_deref().unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default();
-    let is_word = |word: &str| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
-    };
-    let words = essence.trim().split_once('/');
-    let is_type = words.is_some_and(|(kind, name)| is_word(kind) && is_word(name));
-    if !is_type || LONGEST_TYPE < given.len() {
+    if !is_mimetype(given) || LONGEST_TYPE < given.len() {
         return OCTETS;
     }
     HeaderValue::from_str(given).unwrap_or(OCTETS)

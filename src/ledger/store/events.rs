@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, params};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use super::{File, StoreError, consumers};
@@ -112,9 +113,12 @@ pub(in crate::ledger) fn append(
     let data = if terms.keeps_texts {
         None
     } else if new.kind == EventKind::OwnMessage && source == Some(Source::Api) {
-        Some(without_words(&new.data))
+        Some(shortened(&new.data, HeardMessage::without_words))
     } else if new.kind == EventKind::Edited && source == Some(Source::Api) {
-        Some(without_new_text(&new.data))
+        Some(shortened(&new.data, |edit| HeardEdit {
+            text: Text::default(),
+            ..edit
+        }))
     } else {
         without_quoted_send(file, new)?
     };
@@ -176,7 +180,7 @@ pub(in crate::ledger) fn heard_id(
     key: &str,
 ) -> Result<Option<WaId>, StoreError> {
     for side in ["in", "own"] {
-        let once = hash(&format!("message {side} person {key}"));
+        let once = once_of_message(side, None, key);
         let data: Option<String> = file
             .prepare_cached(statements::BY_ONCE)?
             .query_row(params![session, once], |row| row.get(0))
@@ -189,23 +193,19 @@ pub(in crate::ledger) fn heard_id(
     Ok(None)
 }
 
-/// A message that this service sent, for an operator who wants no text of a send on disk: its caller knows what it says.
-fn without_words(data: &Text) -> Text {
-    let message = serde_json::from_str::<HeardMessage>(data);
-    let shorter = message.map(|message| serde_json::to_string(&message.without_words()));
-    shorter.ok().and_then(Result::ok).unwrap_or_default().into()
+/// The same data with less in it, for an operator who wants no text of a send on disk: its caller knows what it says.
+fn shortened<T: Serialize + DeserializeOwned>(data: &Text, shorter: impl FnOnce(T) -> T) -> Text {
+    let said = serde_json::from_str::<T>(data);
+    let written = said.map(|said| serde_json::to_string(&shorter(said)));
+    written.ok().and_then(Result::ok).unwrap_or_default().into()
 }
 
-/// The same of a text that this service has edited.
-fn without_new_text(data: &Text) -> Text {
-    let edit = serde_json::from_str::<HeardEdit>(data);
-    let shorter = edit.map(|edit| {
-        serde_json::to_string(&HeardEdit {
-            text: Text::default(),
-            ..edit
-        })
-    });
-    shorter.ok().and_then(Result::ok).unwrap_or_default().into()
+/// What tells a message from every other event of its session, as the page's script has it. `side`: `own`, or `in`.
+fn once_of_message(side: &str, group: Option<&str>, key: &str) -> Vec<u8> {
+    hash(&format!(
+        "message {side} {} {key}",
+        group.unwrap_or("person")
+    ))
 }
 
 /// The data of a message without the text of the message that it answers, where that one is a send of this service; `None` where
@@ -253,11 +253,10 @@ fn source_of(
         return Ok(is_remembered.then_some(Source::Phone));
     }
     let chat = new.chat.as_deref().filter(|chat| chat.ends_with("@g.us"));
-    // As the page's script has it.
-    let once = format!("message own {} {key}", chat.unwrap_or("person"));
+    let once = once_of_message("own", chat, key);
     let written = file
         .prepare_cached(statements::SOURCE)?
-        .query_row(params![new.session, hash(&once)], |row| {
+        .query_row(params![new.session, once], |row| {
             row.get::<_, Option<String>>(0)
         })
         .optional()?;
