@@ -20,8 +20,12 @@ use crate::{
     http::{
         state::AppState,
         wire::{
-            body::LARGEST_INLINE, contract::MediaBrought, error::ApiError, extract::Json,
-            parameters::NameOfFile, requests::MediaField,
+            body::LARGEST_INLINE,
+            contract::{FileBytes, MediaBrought},
+            error::ApiError,
+            extract::Json,
+            parameters::NameOfFile,
+            requests::MediaField,
         },
     },
     media::{
@@ -42,10 +46,8 @@ const LONGEST_FIELD: usize = 1000;
 
 /// Brings a file that is to be sent: the body is the file itself, or a form with the field `file`. The answer has the id that
 /// `/send` takes as `media.id`. The file is kept for a day, and for longer while a send needs it.
-#[utoipa::path(post, path = "/media", tag = "messages", params(NameOfFile), request_body(description = "The file, or a form that has it as `file`", content(
-    (Vec<u8> = "application/octet-stream"),
-    (String = "multipart/form-data"),
-)), responses(
+#[utoipa::path(post, path = "/media", tag = "messages", params(NameOfFile), request_body(content = inline(FileBytes), content_type = "application/octet-stream",
+    description = "The file. A form (multipart/form-data) that has it as `file` is taken as well; generators of clients know one type for a body"), responses(
     (status = 201, description = "It is on disk", body = MediaBrought, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn bring(

@@ -15,6 +15,7 @@ use crate::{
         guard::{caller::Caller, reach::serving},
         state::AppState,
         wire::{
+            contract::FileBytes,
             error::ApiError,
             parameters::{MediaHeaders, MediaInPath},
         },
@@ -64,8 +65,8 @@ impl FromRequestParts<AppState> for Reached {
 
 /// The file of a message, or a part of it. One that is not here yet is fetched first, which may take as long as a download.
 #[utoipa::path(get, path = "/media/{id}", operation_id = "get_media", tag = "messages", params(MediaInPath, MediaHeaders), responses(
-    (status = 200, description = "All of it, in the type that its sender says", body = String, content_type = "application/octet-stream"),
-    (status = 206, description = "The part that Range means", body = String, content_type = "application/octet-stream"),
+    (status = 200, description = "All of it, in the type that its sender says", body = inline(FileBytes), content_type = "application/octet-stream"),
+    (status = 206, description = "The part that Range means", body = inline(FileBytes), content_type = "application/octet-stream"),
 ))]
 pub(in crate::http) async fn get(
     State(app): State<AppState>,

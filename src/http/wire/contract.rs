@@ -40,7 +40,7 @@ pub(in crate::http) use messages::{DryRun, Message, Messages};
 pub(in crate::http) use notice::NoticeDismissed;
 pub(in crate::http) use passkey::Passkey;
 pub(in crate::http) use qr::{Qr, QrCodeAnswer, expires_in};
-pub(in crate::http) use schema::{NamedClienteId, StateName};
+pub(in crate::http) use schema::{FileBytes, NamedClienteId, StateName};
 pub(in crate::http) use send::{AcceptedSend, DoneInChat, SentOrDryRun};
 use serde::{Deserialize, Serialize, Serializer};
 pub(in crate::http) use status::is_ready;

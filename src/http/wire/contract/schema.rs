@@ -5,7 +5,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         RefOr,
-        schema::{ObjectBuilder, OneOfBuilder, Schema, Type},
+        schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type},
     },
 };
 
@@ -53,3 +53,20 @@ pub(in crate::http) enum StateName {
     Disconnected,
     Error,
 }
+
+/// The bytes of a file, as a body of a request or of an answer. Generators of clients ask for this schema: to them a `Vec<u8>`
+/// is a list of numbers.
+#[derive(Debug)]
+pub(in crate::http) struct FileBytes;
+
+impl PartialSchema for FileBytes {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(binary))
+            .into()
+    }
+}
+
+impl ToSchema for FileBytes {}
