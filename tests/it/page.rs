@@ -53,7 +53,7 @@ async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
     assert_eq!(visitor.text(".card .badge").await, "Connected");
     visitor.fill("#send-to", TO).await;
     visitor.fill("#send-text", TEXT).await;
-    visitor.chrome.click("#send button").await;
+    visitor.chrome.click("#send-it").await;
     visitor.chrome.shows("#send[data-ack=read]").await;
     let done = "[...document.querySelectorAll('#ticks li')].map((step) => step.dataset.done)";
     let done: Vec<String> = visitor.chrome.value(done).await;
@@ -176,7 +176,7 @@ async fn a_session_that_hibernates_says_so_and_sends_from_the_page_all_the_same(
     assert_eq!(visitor.text("#badge").await, "Connected");
     visitor.fill("#send-to", TO).await;
     visitor.fill("#send-text", "wake up").await;
-    visitor.chrome.click("#send button").await;
+    visitor.chrome.click("#send-it").await;
     visitor.chrome.shows("#send[data-ack=read]").await;
     assert_eq!(service.messages(&account).await, ["wake up"]);
     service.stop();

@@ -166,7 +166,7 @@ test("messages are asked for from some way before the end, and not at all with a
   await ofPage("elements.js");
   const shown = {};
   globalThis.document.getElementById = (id) => (shown[id] ??= { hidden: true });
-  const { streamOf } = await import(`../../src/http/page/messages.js?stream`);
+  const { redraw, streamOf } = await import(`../../src/http/page/messages.js?stream`);
   const withAnswers = (...answers) => {
     const asked = [];
     globalThis.fetch = async (url) => {
@@ -186,5 +186,60 @@ test("messages are asked for from some way before the end, and not at all with a
   shown.messages.hidden = true;
   withAnswers([403, { code: "FORBIDDEN" }]);
   assert.equal(await streamOf("51")(""), "events/stream?cliente_id=51");
-  assert.equal(shown.messages.hidden, true);
+  assert.equal(shown.messages.hidden, true, "the session may be out of reach as well");
+  redraw();
+  assert.equal(shown.messages.hidden, false);
+  assert.match(shown["no-messages"].textContent, /scope is receive/);
+});
+
+const said = async (data, more = {}) => (await ofPage("content.js")).content({ data, ...more });
+
+test("a message that is no text says what it is, with what is known of it", async () => {
+  assert.equal(await said({ kind: "text", text: "Hola" }), "Hola");
+  assert.equal(await said({ kind: "text", text: "Hola" }, { edited: "Chau" }), "Chau");
+  assert.equal(await said({ kind: "image", caption: "mira", media: {} }), "Picture: mira");
+  assert.equal(await said({ kind: "image", media: { is_view_once: true } }), "Picture: can be looked at once");
+  assert.equal(await said({ kind: "document", caption: "Los precios", media: { filename: "lista.pdf" } }), "Document: lista.pdf\nLos precios");
+  assert.equal(await said({ kind: "voice", media: { duration_seconds: 67 } }), "Voice message: 1:07");
+  assert.equal(await said({ kind: "location", location: { latitude: -34.6, longitude: -58.38, name: "Obelisco" } }), "Place: Obelisco, -34.6, -58.38");
+  assert.equal(await said({ kind: "location", location: { latitude: 0, longitude: 0 } }), "Place: 0, 0");
+  const card = { name: null, vcard: "BEGIN:VCARD\r\nVERSION:3.0\r\nFN;CHARSET=UTF-8:Luz Paz\r\nEND:VCARD" };
+  assert.equal(await said({ kind: "contact", contacts: [{ name: "Ana", vcard: "" }, card] }), "Contact: Ana, Luz Paz");
+  assert.equal(await said({ kind: "poll", poll: { question: "¿Cuándo?", options: ["Hoy", "Mañana"] } }), "Poll: ¿Cuándo?\n○ Hoy\n○ Mañana");
+  assert.equal(await said({ kind: "other" }), "Message of another kind");
+  assert.equal(await said({ kind: "text", text: "x" }, { isRevoked: true }), "This message was taken back.");
+});
+
+test("only pictures of safe types and sounds are shown; all else is bytes to the browser", async () => {
+  const { isShownByItself, nameOf, showing } = await ofPage("media.js");
+  const shown = (kind, mimetype) => showing({ kind, media: { mimetype } });
+  const bytes = { tag: null, type: "application/octet-stream" };
+  assert.deepEqual(shown("image", "image/JPEG; x=y"), { tag: "img", type: "image/jpeg" });
+  assert.deepEqual(shown("sticker", "image/webp"), { tag: "img", type: "image/webp" });
+  assert.deepEqual(shown("voice", "audio/ogg; codecs=opus"), { tag: "audio", type: "audio/ogg" });
+  assert.deepEqual(shown("video", "video/mp4"), { tag: "video", type: "video/mp4" });
+  for (const [kind, type] of [["image", "image/svg+xml"], ["image", "text/html"], ["video", "text/html"], ["video", "video/mp4<x>"], ["document", "image/png"], ["image", null]]) {
+    assert.deepEqual(shown(kind, type), bytes, `${kind} ${type}`);
+  }
+  const name = (kind, mimetype, filename) => nameOf({ kind, key: "3A", media: { mimetype, filename } });
+  assert.equal(name("document", "application/pdf", "lista.pdf"), "lista.pdf");
+  assert.equal(name("image", "image/jpeg"), "image-3A.jpg");
+  assert.equal(name("voice", "audio/ogg; codecs=opus"), "voice-3A.ogg");
+  assert.equal(name("document", "application/vnd.ms-excel"), "document-3A");
+  assert.equal(name("document", null), "document-3A");
+  const picture = (media) => isShownByItself({ kind: "image", media: { mimetype: "image/png", ...media } });
+  assert.equal(picture({ bytes: 2_000_000 }), true);
+  for (const media of [{ bytes: 2_000_001 }, { bytes: null }, { bytes: 9, is_view_once: true }, { bytes: 9, mimetype: "image/svg+xml" }]) assert.equal(picture(media), false);
+});
+
+test("a file goes to the service as it is, with its own type", async () => {
+  const { call } = await ofPage("api.js");
+  const asked = [];
+  globalThis.fetch = async (_url, options) => { asked.push(options); return Response.json({}); };
+  const file = new Blob(["%PDF"], { type: "application/pdf" });
+  await call("POST", "media", { body: file });
+  assert.equal(asked[0].body, file);
+  assert.equal(asked[0].headers["Content-Type"], "application/pdf");
+  await call("POST", "media", { body: new Blob(["x"]) });
+  assert.equal(asked[1].headers["Content-Type"], "application/octet-stream");
 });

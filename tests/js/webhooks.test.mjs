@@ -60,6 +60,33 @@ test("a receiver fails when its last attempt did", async () => {
   assert.equal(standing({ failed_at: early, delivered_at: late }), "on");
 });
 
+/** An element that keeps what is put into it. */
+const node = () => ({
+  dataset: {},
+  children: [],
+  textContent: "",
+  getAttribute: () => null,
+  setAttribute() {},
+  addEventListener() {},
+  append(...parts) { this.replaceChildren(...this.children, ...parts); },
+  replaceChildren(...parts) {
+    this.children = parts;
+    this.textContent = parts.map((part) => part.textContent ?? part).join("");
+  },
+});
+
+test("a failure that something was delivered after is told as past, and not at all when nothing is left of it", async () => {
+  const { deliveries } = await english("deliveries.js");
+  globalThis.document.createElement = node;
+  const { nodes, draw } = deliveries("webhooks/wh_1", () => {});
+  const [early, late] = ["2020-11-30T10:00:00Z", "2020-11-30T10:00:01Z"];
+  const tally = { waiting: 0, dead: 1, delivered: 1, failed: 2, failure: "it answered 500" };
+  const told = (more) => (draw({ ...tally, ...more }), nodes[1].textContent);
+  assert.match(told({ failed_at: late, delivered_at: early }), /^Last failure, Nov 30.*: It answered 500\.$/);
+  assert.match(told({ failed_at: early, delivered_at: late }), /^Events were delivered since its last failure, the newest Nov 30.* That failure, Nov 30.*: It answered 500\.$/);
+  assert.equal(told({ failed_at: early, delivered_at: late, dead: 0 }), "");
+});
+
 test("figures are those that say something", async () => {
   const { figures } = await english("deliveries.js");
   const none = { waiting: 0, dead: 0, delivered: 0, failed: 0, missed: 0 };
@@ -83,10 +110,12 @@ test("each type of event has a name in both languages, and a new one keeps its w
   assert.equal(typeWord("call.missed"), "call.missed");
 });
 
-test("clients are read from what a person types", async () => {
+test("clients are read from what a person types, and an entry that is no id is named", async () => {
   const { clientsIn } = await english("webhooks.js");
-  assert.equal(clientsIn(" , "), null);
-  assert.deepEqual(clientsIn("51, shop;52"), ["51", "shop", "52"]);
+  assert.deepEqual(clientsIn(" ,\n "), { ids: null, wrong: undefined });
+  for (const text of ["51, shop, 52", "51,shop;52", " 51\nshop\r\n52\n"]) assert.deepEqual(clientsIn(text), { ids: ["51", "shop", "52"], wrong: undefined });
+  assert.equal(clientsIn("51, my shop").wrong, "my shop");
+  assert.equal(clientsIn(`51, ${"a".repeat(65)}`).wrong, "a".repeat(65));
 });
 
 test("a webhook that cannot be made says what is wrong with it", async () => {

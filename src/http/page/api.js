@@ -47,7 +47,7 @@ export async function refusalOf(response) {
   return new Refusal(response.status, body.code ?? String(response.status), body.message ?? response.statusText, body);
 }
 
-/** One request; asks for a key and repeats it when the service does. `id` names the session in a header. */
+/** One request; asks for a key and repeats it when the service does. `id` names the session in a header; a file as `body` goes as it is. */
 export async function call(method, path, { id, body, headers } = {}) {
   const options = {
     method,
@@ -55,8 +55,9 @@ export async function call(method, path, { id, body, headers } = {}) {
     headers: { ...keyHeaders(), ...headers, ...(id ? { "X-Cliente-Id": id } : {}) },
   };
   if (body) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
+    const isFile = body instanceof Blob;
+    options.headers["Content-Type"] = isFile ? body.type || "application/octet-stream" : "application/json";
+    options.body = isFile ? body : JSON.stringify(body);
   }
   let response;
   try {

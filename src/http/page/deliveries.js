@@ -162,11 +162,13 @@ export function deliveries(path, changed, mayRepeat = async () => true) {
   function draw(newest) {
     tally = newest;
     drawFacts(facts, figures(tally).map(([name, value]) => [t(`hookFact.${name}`), value]));
-    // A failure that something was delivered after is history: the figures count it.
-    const isFailing = tally.failure && (standing(tally) === "failing" || tally.dead > 0);
-    last.className = standing(tally) === "failing" ? "trouble" : "soft";
-    if (isFailing) sayFailure(last, t("hookLastFailure", dayOrTimeOf(tally.failed_at)), tally.failure);
-    else last.replaceChildren();
+    const { failure: why, failed_at: at, delivered_at: since } = tally;
+    // A failure that something was delivered after is history: the figures count it, and it tells why events were given up.
+    const isPast = standing(tally) !== "failing";
+    last.className = isPast ? "soft" : "trouble";
+    if (!why || (isPast && !tally.dead)) last.replaceChildren();
+    else if (isPast) sayFailure(last, t("hookPastFailure", dayOrTimeOf(at), dayOrTimeOf(since)), why);
+    else sayFailure(last, t("hookLastFailure", dayOrTimeOf(at)), why);
     show(details, tally.dead > 0);
     say(summary, t("dead", tally.dead));
     say(text, t("deadText"));

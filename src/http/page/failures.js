@@ -12,6 +12,8 @@ const KNOWN = [
   [/^it cannot be reached: (?<cause>.+)$/, "unreached"],
   [/^the request broke off: (?<cause>.+)$/, "brokeOff"],
   [/^https cannot be spoken: .+ cannot be read \((?<cause>.+)\); install /, "noCertificates"],
+  [/^it speaks http and not https: /, "noTls"],
+  [/^it does not speak http: /, "noHttp"],
   [/^its address cannot be read$/, "address"],
   [/^it answered 410, /, "gone"],
   [/^it answered (\d+), a redirect/, "redirect"],

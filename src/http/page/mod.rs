@@ -24,7 +24,7 @@ const LINK: &str = include_str!("link.html");
 const NO_LINK: &str = include_str!("no-link.html");
 
 /// What the documents load, by name.
-const FILES: [(&str, &str, &str); 19] = [
+const FILES: [(&str, &str, &str); 21] = [
     ("page.css", CSS, include_str!("page.css")),
     ("icon.svg", SVG, include_str!("icon.svg")),
     ("app.js", JS, include_str!("app.js")),
@@ -37,6 +37,8 @@ const FILES: [(&str, &str, &str); 19] = [
     ("passkey.js", JS, include_str!("passkey.js")),
     ("send.js", JS, include_str!("send.js")),
     ("messages.js", JS, include_str!("messages.js")),
+    ("content.js", JS, include_str!("content.js")),
+    ("media.js", JS, include_str!("media.js")),
     ("webhooks.js", JS, include_str!("webhooks.js")),
     ("deliveries.js", JS, include_str!("deliveries.js")),
     ("failures.js", JS, include_str!("failures.js")),
@@ -46,9 +48,10 @@ const FILES: [(&str, &str, &str); 19] = [
     ("elements.js", JS, include_str!("elements.js")),
 ];
 
-/// Nothing from elsewhere, nothing inline, and no frame around it. Codes come as `data:`, pictures of a failure as `blob:`.
+/// Nothing from elsewhere, nothing inline, and no frame around it. Codes come as `data:`, pictures of a failure and the files of messages as
+/// `blob:`, which only a script of the page can make.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src blob:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
 

@@ -1,6 +1,6 @@
-// A test message, and how far it has got.
+// A message that a person sends, with a file and as an answer if they want, and how far it has got.
 
-import { json } from "./api.js";
+import { call, json } from "./api.js";
 import { byId, element, say, show } from "./elements.js";
 import { sayBecause, t, timeOf } from "./words.js";
 
@@ -19,7 +19,12 @@ const STEPS = [
 ];
 const ENDS = ["read", "failed", "unknown", "cancelled"];
 
+// WhatsApp shows no text below these.
+const WITHOUT_CAPTION = ["audio", "voice", "sticker"];
+
 let shown = null;
+// The message that is answered: its key, and the words for it.
+let quoted = null;
 let hasNews = false;
 let wake = () => {};
 
@@ -40,6 +45,61 @@ export function heard() {
 
 export function redraw() {
   if (shown?.message) draw(shown.message);
+  drawDraft();
+}
+
+/** Has the form answer a message, by its key, to this recipient. */
+export function answer(key, to, words) {
+  quoted = { key, words };
+  byId("send-to").value = to;
+  drawDraft();
+  byId("send-text").focus();
+}
+
+/** Nothing that was to be sent in another session stays. */
+export function forgetDraft() {
+  quoted = null;
+  byId("send").reset();
+  drawDraft();
+}
+
+/** What goes with the text: the message that is answered, and a file. */
+function drawDraft() {
+  say(byId("answers"), quoted ? quoted.words() : "");
+  show(byId("answering"), Boolean(quoted));
+  const hasFile = byId("send-file").files.length > 0;
+  byId("send-text").required = !hasFile;
+  show(byId("send-no-file"), hasFile);
+}
+
+/** Gives the buttons of the form their work, but for the one that sends. */
+export function begin() {
+  byId("send-file").addEventListener("change", drawDraft);
+  byId("answer-not").addEventListener("click", () => {
+    quoted = null;
+    drawDraft();
+    byId("send-text").focus();
+  });
+  byId("send-no-file").addEventListener("click", () => {
+    byId("send-file").value = "";
+    drawDraft();
+    byId("send-file").focus();
+  });
+}
+
+/** What of a send stands in the form. Brings the file first, if there is one; `null`: it cannot be sent like this, and the page says why. */
+async function drafted() {
+  const text = byId("send-text").value;
+  const body = { to: byId("send-to").value, async: true, ...(quoted ? { quote: quoted.key } : {}) };
+  const [file] = byId("send-file").files;
+  if (!file) return { ...body, message: text };
+  const brought = await call("POST", `media?filename=${encodeURIComponent(file.name)}`, { body: file });
+  const { id, kind } = await brought.json();
+  if (text && WITHOUT_CAPTION.includes(kind)) {
+    say(byId("send-trouble"), t("noCaption"));
+    return null;
+  }
+  return { ...body, media: { id, filename: file.name, ...(text ? { caption: text } : {}) } };
 }
 
 /** Sends what stands in the form, once. */
@@ -48,9 +108,15 @@ export async function send(id) {
   const mine = { id };
   shown = mine;
   const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const body = { to: byId("send-to").value, message: byId("send-text").value, async: true };
   try {
+    const body = await drafted();
+    if (!body || shown !== mine) return;
     const accepted = await json("POST", "send", { id, body, headers: { "Idempotency-Key": `page-${key}` } });
+    if (shown !== mine) return;
+    // The next message is another one; it goes to the same person.
+    const { to } = body;
+    forgetDraft();
+    byId("send-to").value = to;
     follow(mine, accepted.message_id);
   } catch (why) {
     if (shown === mine) sayBecause(byId("send-trouble"), why.code, why.message);

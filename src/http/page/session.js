@@ -58,7 +58,7 @@ function reset() {
   byId("facts").replaceChildren();
   byId("by-number").open = false;
   byId("pair").reset();
-  byId("send").reset();
+  message.forgetDraft();
   delete byId("send").dataset.ack;
 }
 
@@ -248,6 +248,7 @@ export function begin() {
       if (!isBusy(byId(name))) act(byId(name), busy, what);
     });
   beginPasskey();
+  message.begin();
   press("connect", "connecting", (wanted) => connect(wanted));
   press("disconnect", "disconnecting", (wanted) => disconnect(wanted, false));
   press("dismiss", null, (wanted) => call("POST", `sessions/${encodeURIComponent(wanted)}/notice/dismiss`));
@@ -274,7 +275,7 @@ export function begin() {
   });
   byId("send").addEventListener("submit", (event) => {
     event.preventDefault();
-    const button = byId("send").querySelector("button");
+    const button = byId("send-it");
     if (!isBusy(button)) act(button, "sending", (wanted) => message.send(wanted), beside("send-trouble"));
   });
 }

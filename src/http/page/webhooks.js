@@ -28,10 +28,13 @@ let timer = 0;
 // The newest look: the answer of an older one is not drawn.
 let newest = 0;
 
-/** The client ids in a text with commas or spaces between them; null: all. */
+/**
+ * The client ids in a text with commas or new lines between them; null: all. An entry with a space in it may be two ids or a slip in one:
+ * `wrong` is the first that is no id, for the person to decide.
+ */
 export function clientsIn(text) {
-  const ids = text.split(/[\s,;]+/).filter(Boolean);
-  return ids.length ? ids : null;
+  const ids = text.split(/[,;\n]/).map((entry) => entry.trim()).filter(Boolean);
+  return { ids: ids.length ? ids : null, wrong: ids.find((entry) => !/^[A-Za-z0-9_-]{1,64}$/.test(entry)) };
 }
 
 /** Why a webhook cannot be made as a person wants it, by the field that is meant. */
@@ -237,7 +240,9 @@ function drawForm() {
 
 async function add() {
   const chosen = [...byId("webhook-types").querySelectorAll("input:checked")].map((box) => box.value);
-  const clients = clientsIn(byId("webhook-clients").value);
+  const { ids: clients, wrong } = clientsIn(byId("webhook-clients").value);
+  say(byId("webhook-clients-trouble"), wrong ? t("hookClientsEntry", wrong) : "");
+  if (wrong) return byId("webhook-clients").focus();
   const body = { url: byId("webhook-url").value.trim(), ...(chosen.length ? { types: chosen } : {}), ...(clients ? { cliente_ids: clients } : {}) };
   const trouble = byId("webhook-trouble");
   sayBecause(trouble, "", "");
@@ -246,11 +251,10 @@ async function add() {
     byId("webhook-form").reset();
     byId("webhooks-add").open = false;
     await look();
-    showSecret(secret);
+    return showSecret(secret);
   } catch (why) {
     const own = whyNotMade(why, clients);
-    if (own) say(trouble, own);
-    else sayBecause(trouble, why.code, why.message);
+    return own ? say(trouble, own) : sayBecause(trouble, why.code, why.message);
   }
 }
 

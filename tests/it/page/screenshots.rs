@@ -109,7 +109,7 @@ async fn pictures_for_the_documentation() {
     visitor.fill("#send-to", TO).await;
     // All fonts have these letters.
     visitor.fill("#send-text", "Hola desde la página").await;
-    visitor.chrome.click("#send button").await;
+    visitor.chrome.click("#send-it").await;
     visitor.chrome.shows("#send[data-ack=read]").await;
     // Memory is measured every 15 s.
     visitor
