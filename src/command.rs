@@ -77,6 +77,8 @@ enum Fault {
     Terminal(#[from] io::Error),
     #[error("a folder for a profile cannot be used: {0}")]
     Folder(io::Error),
+    #[error("the folder of --save cannot be used: {0}")]
+    Saving(io::Error),
     #[error("{0}")]
     Sandbox(String),
     #[error("a service for this command does not run: {0}")]
@@ -230,6 +232,7 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
         Fault::Client(_)
         | Fault::Terminal(_)
         | Fault::Folder(_)
+        | Fault::Saving(_)
         | Fault::Sandbox(_)
         | Fault::Service(_) => {
             screen::remark(&format!("session-manager: {fault}"));
@@ -237,9 +240,11 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
     }
     match fault {
         Fault::Client(why) => why.exit(),
-        Fault::Terminal(_) | Fault::Folder(_) | Fault::Sandbox(_) | Fault::Service(_) => {
-            Exit::Failed
-        }
+        Fault::Terminal(_)
+        | Fault::Folder(_)
+        | Fault::Saving(_)
+        | Fault::Sandbox(_)
+        | Fault::Service(_) => Exit::Failed,
     }
 }
 

@@ -16,7 +16,7 @@ use hyper::body::Frame;
 use reqwest::{Method, RequestBuilder, StatusCode, redirect::Policy};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::{fs::File, io::AsyncReadExt as _};
+use tokio::{fs::File, io::AsyncReadExt as _, time::timeout};
 
 use super::exit::Exit;
 use crate::{
@@ -29,6 +29,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A read answers from memory within milliseconds, on a crowded machine within a second or two.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the service may take to fetch a file from WhatsApp, before it gives its first byte: it gives up after 10 minutes itself.
+const FILE_TIMEOUT: Duration = Duration::from_secs(11 * 60);
+
+/// Between two parts of a file, which the service reads from its disk.
+const PART_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much of a file is in memory at a time.
 const PART_BYTES: usize = 64 * 1024;
@@ -222,10 +228,7 @@ impl Client {
         request: RequestBuilder,
         patience: Duration,
     ) -> Result<Answer, ClientError> {
-        let request = match &self.key {
-            Some((key, _)) => request.header("x-api-key", key.reveal()),
-            None => request,
-        };
+        let request = self.with_the_key(request);
         let exchange = async {
             let response = request.timeout(patience).send().await?;
             Ok((response.status(), response.bytes().await?))
@@ -233,32 +236,80 @@ impl Client {
         let (status, bytes) = exchange
             .await
             .map_err(|why| self.no_answer(&why, patience))?;
-        let body: Value =
-            serde_json::from_slice(&bytes).map_err(|_not_json| ClientError::NotOurs {
-                url: self.url.clone(),
-                why: format!("it answers {status} without JSON"),
-            })?;
+        let body = self.json_in(status, &bytes)?;
+        if status.is_success() {
+            Ok(Answer { body })
+        } else {
+            Err(self.refusal(status, body))
+        }
+    }
+
+    /// Asks for a file with the key, and gives each part of it to `take`. The service may have to fetch it first.
+    pub(super) async fn fetch<E: From<ClientError>>(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let too_slow = |after| ClientError::TooSlow {
+            url: self.url.clone(),
+            after,
+        };
+        let asked = self.with_the_key(self.get(path)).send();
+        let asked = timeout(FILE_TIMEOUT, asked).await;
+        let asked = asked.map_err(|_| too_slow(FILE_TIMEOUT))?;
+        let mut response = asked.map_err(|why| self.no_answer(&why, FILE_TIMEOUT))?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = timeout(READ_TIMEOUT, response.bytes()).await;
+            let bytes = bytes.map_err(|_| too_slow(READ_TIMEOUT))?;
+            let bytes = bytes.map_err(|why| self.no_answer(&why, READ_TIMEOUT))?;
+            let body = self.json_in(status, &bytes)?;
+            return Err(self.refusal(status, body).into());
+        }
+        loop {
+            let part = timeout(PART_TIMEOUT, response.chunk()).await;
+            let part = part.map_err(|_| too_slow(PART_TIMEOUT))?;
+            match part.map_err(|why| self.no_answer(&why, PART_TIMEOUT))? {
+                Some(part) => take(&part)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn with_the_key(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.key {
+            Some((key, _)) => request.header("x-api-key", key.reveal()),
+            None => request,
+        }
+    }
+
+    fn json_in(&self, status: StatusCode, bytes: &[u8]) -> Result<Value, ClientError> {
+        serde_json::from_slice(bytes).map_err(|_not_json| ClientError::NotOurs {
+            url: self.url.clone(),
+            why: format!("it answers {status} without JSON"),
+        })
+    }
+
+    /// What an answer that is an error says.
+    fn refusal(&self, status: StatusCode, body: Value) -> ClientError {
         if status == StatusCode::UNAUTHORIZED {
-            return Err(ClientError::Unauthorized {
+            return ClientError::Unauthorized {
                 url: self.url.clone(),
                 given: self.key.as_ref().map(|(_, source)| *source),
-            });
-        }
-        if status.is_success() {
-            return Ok(Answer { body });
+            };
         }
         let text = |name: &str| body[name].as_str().map(str::to_owned);
         match (text("code"), text("message")) {
-            (Some(code), Some(message)) => Err(ClientError::Refused {
+            (Some(code), Some(message)) => ClientError::Refused {
                 status,
                 code,
                 message,
                 body,
-            }),
-            _ => Err(ClientError::NotOurs {
+            },
+            _ => ClientError::NotOurs {
                 url: self.url.clone(),
                 why: format!("it answers {status}"),
-            }),
+            },
         }
     }
 

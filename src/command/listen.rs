@@ -3,11 +3,17 @@
 //! Reads the log of events by its cursor, so it misses nothing while the service or the network is away. The first request decides
 //! whether the service is there at all; after that, the command waits for it to come back.
 
-use std::{path::Path, time::Duration};
+mod save;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use jiff::Timestamp;
 use reqwest::StatusCode;
+use save::Folder;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -16,7 +22,7 @@ use super::{
     Fault,
     client::{Answer, Client, ClientError, Connection, READ_TIMEOUT},
     exit::{CODES, Exit},
-    screen::{Interrupts, one_line, remark, say},
+    screen::{Interrupts, moment, one_line, remark, say},
 };
 use crate::{
     heard::{
@@ -43,11 +49,15 @@ pub struct Arguments {
     /// The session; all of them when left out.
     cliente_id: Option<ClienteId>,
     /// Only events of these types, with commas between them, such as message.any,session.status.
-    #[arg(long, value_name = "TYPES")]
-    types: Option<String>,
+    #[arg(long, alias = "type", value_name = "TYPES", value_delimiter = ',')]
+    types: Vec<String>,
     /// From where on: latest, oldest, or where another listen has ended.
     #[arg(long, value_name = "CURSOR", default_value = "latest")]
     after: String,
+    /// Save the files of messages into this folder. The line of a message says where its file is, or why it was not saved; with --json
+    /// its field `saved` or `not_saved` does. A file that is there already is not fetched again.
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -55,10 +65,12 @@ pub struct Arguments {
 pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
     let client = Client::new(&arguments.connection, dotenv)?;
     let mut interrupts = Interrupts::catch()?;
+    let folder = arguments.save.as_deref().map(Folder::open).transpose();
     let mut listener = Listener {
         arguments,
         client: &client,
         cursor: Some(arguments.after.clone()).filter(|after| after != "oldest"),
+        folder: folder.map_err(Fault::Saving)?,
     };
     let ended = tokio::select! {
         fault = listener.follow() => Err(fault),
@@ -75,6 +87,8 @@ struct Listener<'a> {
     client: &'a Client,
     /// `None`: from the oldest event on.
     cursor: Option<String>,
+    /// Where the files of messages go.
+    folder: Option<Folder>,
 }
 
 /// `GET /events`.
@@ -90,7 +104,7 @@ impl Listener<'_> {
         let follow = async {
             // Without a wait, so that the cursor is known before anything can go wrong.
             let answer = self.ask(Duration::ZERO).await?;
-            self.show(&answer)?;
+            self.show(&answer).await?;
             let mut is_away = false;
             loop {
                 let asked_at = Instant::now();
@@ -100,7 +114,7 @@ impl Listener<'_> {
                             remark("the service is back");
                         }
                         is_away = false;
-                        let is_empty = !self.show(&answer)?;
+                        let is_empty = !self.show(&answer).await?;
                         if is_empty && asked_at.elapsed() < WAIT {
                             sleep(RETRY).await;
                         }
@@ -143,9 +157,10 @@ impl Listener<'_> {
     fn request(&self, wait: Duration) -> reqwest::RequestBuilder {
         let wait = wait.as_secs().to_string();
         let id = self.arguments.cliente_id.as_ref().map(ClienteId::as_str);
+        let types = Some(self.arguments.types.join(",")).filter(|types| !types.is_empty());
         let given = [
             ("after", self.cursor.as_deref()),
-            ("types", self.arguments.types.as_deref()),
+            ("types", types.as_deref()),
             ("cliente_id", id),
             ("wait", Some(wait.as_str())),
         ];
@@ -156,9 +171,12 @@ impl Listener<'_> {
     }
 
     /// Shows what has happened. Answers whether anything has.
-    fn show(&mut self, answer: &Answer) -> Result<bool, Fault> {
-        let page: Page = answer.read(self.client)?;
-        for event in &page.events {
+    async fn show(&mut self, answer: &Answer) -> Result<bool, Fault> {
+        let mut page: Page = answer.read(self.client)?;
+        for event in &mut page.events {
+            if let Some(folder) = &self.folder {
+                folder.save(event, self.client).await;
+            }
             if self.arguments.connection.json {
                 say(&event.to_string())?;
             } else {
@@ -192,8 +210,7 @@ fn in_words(event: &Value) -> String {
     let text = |name: &str| event[name].as_str().unwrap_or_default();
     // UTC, as in the log of the service.
     let at = text("timestamp").parse::<Timestamp>();
-    let at = at.map(|at| at.strftime("%F %TZ").to_string());
-    let at = at.unwrap_or_else(|_| text("timestamp").to_owned());
+    let at = at.map_or_else(|_| text("timestamp").to_owned(), moment);
     let late = if event["late"] == true { " (late)" } else { "" };
     let data = &event["data"];
     let kind = text("type");
@@ -215,7 +232,12 @@ fn in_words(event: &Value) -> String {
     };
     // A type or a shape of a newer service is shown as it is.
     let what = what.unwrap_or_else(|| format!("{kind} {data}"));
-    one_line(&format!("{at}  {}  {what}{late}", text("session")))
+    let file = match (event["saved"].as_str(), event["not_saved"].as_str()) {
+        (Some(path), _) => format!(" (saved as {path})"),
+        (None, Some(why)) => format!(" (not saved: {why})"),
+        (None, None) => String::new(),
+    };
+    one_line(&format!("{at}  {}  {what}{late}{file}", text("session")))
 }
 
 fn told<T: DeserializeOwned>(data: &Value, words: impl Fn(&T) -> String) -> Option<String> {
@@ -274,10 +296,34 @@ fn content(message: &HeardMessage) -> String {
     if message.kind == MessageKind::Text {
         return text;
     }
-    // A unit variant is written as its name.
-    let kind = serde_json::to_value(message.kind).unwrap_or_default();
-    let kind = kind.as_str().unwrap_or_default();
-    format!("[{kind}] {text}").trim_end().to_owned()
+    let kind = word(message.kind);
+    let known = [details(message), Some(text)].into_iter().flatten();
+    let known: Vec<_> = known.filter(|text| !text.is_empty()).collect();
+    format!("[{kind}] {}", known.join(": "))
+        .trim_end()
+        .to_owned()
+}
+
+/// What is known of what is no text, beside its kind.
+fn details(message: &HeardMessage) -> Option<String> {
+    if let Some(place) = &message.location {
+        let name = place
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| format!("{}, ", &**name));
+        return Some(format!("{name}{}, {}", place.latitude, place.longitude));
+    }
+    if let Some(poll) = &message.poll {
+        let options: Vec<&str> = poll.options.iter().map(|option| &**option).collect();
+        return Some(format!("{} ({})", &*poll.question, options.join(", ")));
+    }
+    if !message.contacts.is_empty() {
+        let names = message.contacts.iter().map(|card| card.name.as_deref());
+        let names: Vec<&str> = names.map(|name| name.unwrap_or("?")).collect();
+        return Some(names.join(", "));
+    }
+    let name = message.media.as_ref()?.filename.as_ref()?;
+    Some(String::from(name.clone()))
 }
 
 fn ack(ack: &HeardAck) -> String {
@@ -409,6 +455,7 @@ mod tests {
             arguments: &arguments,
             client: &client,
             cursor: None,
+            folder: None,
         };
         let three =
             async { [seen.recv().await, seen.recv().await, seen.recv().await].map(Option::unwrap) };
@@ -452,6 +499,15 @@ mod tests {
             "is_group": true, "group_name": "Familia", "kind": "image", "text": null, "caption": "mira",
         });
         let own = json!({"to": {"lid": "222@lid"}, "source": "phone"});
+        let media = json!({"mimetype": "application/pdf", "bytes": 9, "filename": "lista.pdf"});
+        let document =
+            json!({"kind": "document", "text": null, "caption": "precios", "media": media});
+        let place = json!({"latitude": -34.6, "longitude": -58.38, "name": "Obelisco"});
+        let place = json!({"kind": "location", "text": null, "location": place});
+        let poll = json!({"question": "¿Cuándo?", "options": ["Hoy", "Mañana"]});
+        let poll = json!({"kind": "poll", "text": null, "poll": poll});
+        let contact =
+            json!({"kind": "contact", "text": null, "contacts": [{"name": "Luz", "vcard": ""}]});
         let of = json!({"id": "x_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": ana, "is_own": false});
         let of = |more: &Value| extended(&of, more);
         for (kind, data, shown) in [
@@ -464,6 +520,26 @@ mod tests {
                 "message",
                 with(&picture),
                 "< Ana (+5491158254201) in Familia: [image] mira",
+            ),
+            (
+                "message",
+                with(&document),
+                "< Ana (+5491158254201): [document] lista.pdf: precios",
+            ),
+            (
+                "message",
+                with(&place),
+                "< Ana (+5491158254201): [location] Obelisco, -34.6, -58.38",
+            ),
+            (
+                "message",
+                with(&poll),
+                "< Ana (+5491158254201): [poll] ¿Cuándo? (Hoy, Mañana)",
+            ),
+            (
+                "message",
+                with(&contact),
+                "< Ana (+5491158254201): [contact] Luz",
             ),
             (
                 "message.own",

@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Second screen, no cursor; and back.
@@ -98,6 +99,11 @@ fn put(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// A moment in UTC, as the log of the service has it.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%F %TZ").to_string()
 }
 
 /// One line of the answer.

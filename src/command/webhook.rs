@@ -9,13 +9,14 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
     Fault,
     client::{Client, Connection, READ_TIMEOUT},
     exit::{CODES, Exit},
-    screen::{remark, say, table},
+    screen::{moment, remark, say, table},
 };
 use crate::session::ClienteId;
 
@@ -31,7 +32,7 @@ pub enum WebhookCommand {
     List(ListArguments),
     /// Send an event to a webhook, once and at once, and say what it answers.
     Test(OneArguments),
-    /// Have the events tried again that were given up.
+    /// Have dead letters tried again: events that were tried as often as the settings say, and given up.
     Redrive(RedriveArguments),
 }
 
@@ -41,8 +42,8 @@ pub enum WebhookCommand {
 pub struct AddArguments {
     /// Where events are posted to.
     to: String,
-    /// A type of events that it wants, such as message.any; may be given more than once. Default: all.
-    #[arg(long = "type", value_name = "TYPE")]
+    /// The types of events that it wants, with commas between them, such as message.any,session.status. Default: all.
+    #[arg(long, alias = "type", value_name = "TYPES", value_delimiter = ',')]
     types: Vec<String>,
     /// A session whose events it wants; may be given more than once. Default: all sessions.
     #[arg(long = "cliente-id", value_name = "ID")]
@@ -78,7 +79,7 @@ pub struct OneArguments {
     connection: Connection,
 }
 
-/// Have the events tried again that were given up.
+/// Have dead letters tried again: events that were tried as often as the settings say, and given up.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = CODES)]
 pub struct RedriveArguments {
@@ -225,14 +226,27 @@ fn in_words(answer: &Value) -> Vec<String> {
             text("url"),
         ]);
         let off = webhook["off_because"].as_str();
-        let failure = webhook["deliveries"]["failure"].as_str();
         let why = off.map_or_else(
-            || failure.map(|why| format!("last failure: {why}")),
+            || last_failure(&webhook["deliveries"]),
             |why| Some(format!("off: {why}")),
         );
         remarks.extend(why.map(|why| format!("{}: {why}", text("id"))));
     }
     table(&rows).into_iter().chain(remarks).collect()
+}
+
+/// Why the last attempt that failed did, and whether that is over.
+fn last_failure(deliveries: &Value) -> Option<String> {
+    let why = deliveries["failure"].as_str()?;
+    let at = |name: &str| deliveries[name].as_str()?.parse::<Timestamp>().ok();
+    let failed = at("failed_at");
+    let when = failed.map_or_else(String::new, |at| format!(", {}", moment(at)));
+    let is_past = failed.is_some_and(|failed| at("delivered_at").is_some_and(|at| failed <= at));
+    Some(if is_past {
+        format!("delivered again since its last failure{when}: {why}")
+    } else {
+        format!("last failure{when}: {why}")
+    })
 }
 
 async fn test(arguments: &OneArguments, dotenv: &Path) -> Result<Exit, Fault> {
@@ -291,7 +305,11 @@ mod tests {
     fn webhooks_are_a_table_with_what_is_wrong_below_it() {
         let answer = json!({"webhooks": [
             {"id": "wh_1", "url": "https://a.example/", "enabled": true,
-             "deliveries": {"delivered": 12, "waiting": 3, "dead": 1, "missed": 0, "failure": "it answered 500"}},
+             "deliveries": {"delivered": 12, "waiting": 3, "dead": 1, "missed": 0, "failure": "it answered 500",
+                            "failed_at": "2026-09-21T14:13:20.000Z", "delivered_at": "2026-09-21T14:13:19.000Z"}},
+            {"id": "wh_3", "url": "https://c.example/", "enabled": true,
+             "deliveries": {"delivered": 9, "waiting": 0, "dead": 2, "missed": 0, "failure": "it answered 500",
+                            "failed_at": "2026-09-21T14:13:20.000Z", "delivered_at": "2026-09-21T14:13:21.000Z"}},
             {"id": "wh_2", "url": "https://b.example/", "enabled": false, "off_because": "it answered 410",
              "deliveries": {"delivered": 0, "waiting": 0, "dead": 0, "missed": 0}},
         ]});
@@ -300,12 +318,31 @@ mod tests {
             [
                 "id         delivered  waiting  dead  missed  address",
                 "wh_1  on   12         3        1     0       https://a.example/",
+                "wh_3  on   9          0        2     0       https://c.example/",
                 "wh_2  off  0          0        0     0       https://b.example/",
-                "wh_1: last failure: it answered 500",
+                "wh_1: last failure, 2026-09-21 14:13:20Z: it answered 500",
+                "wh_3: delivered again since its last failure, 2026-09-21 14:13:20Z: it answered 500",
                 "wh_2: off: it answered 410",
             ]
         );
         assert_eq!(in_words(&json!({"webhooks": []})), ["no webhooks"]);
+    }
+
+    #[test]
+    fn types_have_commas_between_them_and_their_former_name_still_does() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            arguments: AddArguments,
+        }
+        for given in [
+            &["--types", "message,session.status"][..],
+            &["--type", "message", "--type", "session.status"],
+        ] {
+            let line = [&["add", "https://a.example/"], given].concat();
+            let Line { arguments } = clap::Parser::parse_from(line);
+            assert_eq!(arguments.types, ["message", "session.status"]);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -47,6 +47,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(7);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MOST_IDLE: usize = 8;
 
+/// What servers of TLS say, with the status 400, to a client that speaks plain http: nginx, Go and Apache.
+const OF_TLS_PORTS: [&[u8]; 3] = [
+    b"HTTP request was sent to HTTPS port",
+    b"HTTP request to an HTTPS server",
+    b"plain HTTP to an SSL-enabled server port",
+];
+
 /// How much of an answer is read, so that its connection can be used again.
 const LARGEST_ANSWER: usize = 64 * 1024;
 
@@ -65,6 +72,14 @@ pub(super) enum Unreached {
     Unconnected(String),
     #[error("the request broke off: {0}")]
     BrokeOff(String),
+    #[error("it speaks http and not https: give its address with http://, or let it speak https")]
+    NoTls,
+    #[error("it does not speak http: if it speaks https, give its address with https://")]
+    NoHttp,
+    #[error(
+        "it closed the connection without an answer: if it speaks https, give its address with https://"
+    )]
+    Closed,
     #[error(
         "https cannot be spoken: the certificates of this machine cannot be read ({0}); install ca-certificates"
     )]
@@ -161,7 +176,7 @@ impl HttpClient {
             }
             let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
             let answered = client.request(request).await;
-            answered.map_err(|why| reason(&why, why.is_connect()))
+            answered.map_err(|why| reason(&why, why.is_connect(), uri))
         };
         let answered = timeout(patience.status, asked).await;
         let (parts, mut frames) = answered.unwrap_or(Err(Unreached::TooSlow))?.into_parts();
@@ -176,6 +191,9 @@ impl HttpClient {
         };
         // The status has said what becomes of the event, whether the rest comes or not.
         timeout(patience.rest, rest).await.ok();
+        if parts.status == StatusCode::BAD_REQUEST && is_plain(uri) && is_of_tls_port(&body) {
+            return Err(Unreached::NoHttp);
+        }
         Ok(Answer {
             status: parts.status,
             retry_after: retry_after(&parts.headers, SystemTime::now()),
@@ -205,7 +223,7 @@ impl HttpClient {
         let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
         let asked = timeout(ATTEMPT_TIMEOUT, client.request(request)).await;
         let answered = asked.map_err(|_| Unreached::TooSlow)?;
-        answered.map_err(|why| reason(&why, why.is_connect()))
+        answered.map_err(|why| reason(&why, why.is_connect(), uri))
     }
 }
 
@@ -243,6 +261,16 @@ fn is_localhost(uri: &Uri) -> bool {
     let name = uri.host().unwrap_or_default().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
     name == "localhost" || name.ends_with(".localhost")
+}
+
+fn is_plain(uri: &Uri) -> bool {
+    uri.scheme() == Some(&Scheme::HTTP)
+}
+
+fn is_of_tls_port(body: &[u8]) -> bool {
+    OF_TLS_PORTS
+        .iter()
+        .any(|words| memchr::memmem::find(body, words).is_some())
 }
 
 /// Looks names up as the machine does, and gives only addresses that may be connected to.
@@ -288,11 +316,25 @@ fn allowed(
 }
 
 /// Why a request has failed, from the chain of its causes: the innermost one is the system's own word.
-fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
+fn reason(why: &(dyn Error + 'static), is_connect: bool, uri: &Uri) -> Unreached {
     let mut cause = why;
     loop {
         if let Some(own) = carried::<Unreached>(cause) {
             return own.clone();
+        }
+        // What comes in the place of TLS is read as a message of TLS that has no such type.
+        if let Some(rustls::Error::InvalidMessage(_)) = carried(cause) {
+            return Unreached::NoTls;
+        }
+        // What comes in the place of an answer, such as an alert of TLS, is read as one. One that is too large is one.
+        let is_no_answer =
+            |why: &hyper::Error| why.is_parse() && !why.is_parse_too_large() && is_plain(uri);
+        if carried(cause).is_some_and(is_no_answer) {
+            return Unreached::NoHttp;
+        }
+        // Other servers of TLS close the connection.
+        if !is_connect && is_plain(uri) && is_close(cause) {
+            return Unreached::Closed;
         }
         match cause.source() {
             Some(deeper) => cause = deeper,
@@ -305,6 +347,13 @@ fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
     } else {
         Unreached::BrokeOff(text)
     }
+}
+
+/// Whether the other side has ended the connection before its answer was whole.
+fn is_close(cause: &(dyn Error + 'static)) -> bool {
+    let is_incomplete = carried(cause).is_some_and(hyper::Error::is_incomplete_message);
+    let is_reset = |why: &io::Error| why.kind() == io::ErrorKind::ConnectionReset;
+    is_incomplete || cause.downcast_ref().is_some_and(is_reset)
 }
 
 /// What an error is, or what it carries as an error of the system, which does not say so as its source.
@@ -338,6 +387,11 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
@@ -364,7 +418,8 @@ mod tests {
         assert!(why.to_string().contains(host), "{why}");
         // As the connector has it.
         let why = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, why));
-        let shown = reason(&why, true).to_string();
+        let uri = Uri::from_static("https://hooks.example.com/");
+        let shown = reason(&why, true, &uri).to_string();
         assert_eq!(
             shown,
             "it cannot be reached: invalid peer certificate: NotValidForNameContext"
@@ -372,9 +427,58 @@ mod tests {
         let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
         let same = unknown.to_string();
         assert_eq!(
-            reason(&unknown, false).to_string(),
+            reason(&unknown, false, &uri).to_string(),
             format!("the request broke off: {same}")
         );
+    }
+
+    /// A receiver that answers every connection with these bytes, and closes it.
+    async fn answers(bytes: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                let _read = stream.read(&mut request).await;
+                stream.write_all(bytes).await.unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn http_where_https_is_spoken_and_the_reverse_is_said_plainly() {
+        let client = HttpClient::without_reuse(true);
+        let patience = Patience {
+            status: ATTEMPT_TIMEOUT,
+            rest: REST_TIMEOUT,
+        };
+        for (scheme, bytes, why) in [
+            (
+                "https",
+                &b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"[..],
+                Some(Unreached::NoTls),
+            ),
+            ("http", b"", Some(Unreached::Closed)),
+            // A fatal alert of TLS 1.2: no message was expected that looks so.
+            ("http", b"\x15\x03\x03\x00\x02\x02\x0a", Some(Unreached::NoHttp)),
+            (
+                "http",
+                b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+                Some(Unreached::NoHttp),
+            ),
+            (
+                "http",
+                b"HTTP/1.0 400 Bad Request\r\n\r\nthere is no field url\n",
+                None,
+            ),
+        ] {
+            let address = answers(bytes).await;
+            let uri: Uri = format!("{scheme}://{address}/").parse().unwrap();
+            let answered = client.post(&uri, HeaderMap::new(), b"{}".to_vec(), patience);
+            let answered = answered.await;
+            assert_eq!(answered.as_ref().err(), why.as_ref(), "{answered:?}");
+        }
     }
 
     #[test]

@@ -63,6 +63,9 @@ impl From<Unreached> for DownloadError {
             why @ (Unreached::Unknown(_)
             | Unreached::Unconnected(_)
             | Unreached::BrokeOff(_)
+            | Unreached::NoTls
+            | Unreached::NoHttp
+            | Unreached::Closed
             | Unreached::NoCertificates(_)) => Self::Unreached(why.to_string()),
         }
     }

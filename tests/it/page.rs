@@ -1,9 +1,10 @@
 //! What the page at `/` does for a person, in a real Chromium.
 //!
 //! Responsible for: what is seen and done, from the first code to a log-out. Not responsible for: how
-//! a person looks at a page and what holds for every page (`visitor`), messages (`messages`), webhooks (`webhooks`), a passkey (`passkey`), pictures for the documentation
+//! a person looks at a page and what holds for every page (`visitor`), messages (`messages`), their files (`media`), webhooks (`webhooks`), a passkey (`passkey`), pictures for the documentation
 //! (`screenshots`), the answers behind the page (`contract`, `changes`).
 
+mod media;
 mod messages;
 mod passkey;
 mod screenshots;

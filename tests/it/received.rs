@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{
         Arc,
@@ -15,11 +16,17 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 
 use crate::{
     adapters::{CURRENT, bundle},
     media::hash,
-    support::{Answer, Home, Service, chrome::eventually, sandbox::SharedSandbox},
+    support::{
+        Answer, Home, Service,
+        chrome::eventually,
+        sandbox::SharedSandbox,
+        terminal::{Running, command},
+    },
 };
 
 const FRIEND: &str = "5491150002222";
@@ -249,6 +256,75 @@ async fn a_service_that_is_killed_in_the_middle_of_a_file_gives_all_of_it_afterw
     let service = Service::start_in(home, |_| {}).await;
     service.reaches("51", "READY").await;
     service.gives(&media, &bytes).await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn listen_saves_each_file_once_and_says_where_it_is_or_why_it_is_not() {
+    let (service, account) = Service::linked(&[]).await;
+    let document = async |seed: u8| {
+        let bytes = bytes(seed, 300_000);
+        service
+            .hears_file(&account, "document", "application/pdf", &bytes)
+            .await
+    };
+    let folder = TempDir::new().unwrap();
+    let files = folder.path().join("heard/files");
+    let listen = |more: &[&str]| {
+        let saved = files.to_str().unwrap();
+        let always = ["listen", "51", "--types", "message", "--save", saved];
+        let at = ["--after", "oldest", "--url", service.url()];
+        let arguments = [&always[..], &at, more].concat();
+        Running::piped(command(&arguments, &[], folder.path()))
+    };
+    let first = document(1).await;
+    let mut heard = listen(&["--json"]);
+    heard
+        .shows("where the first is", |lines| lines.contains("\"saved\":"))
+        .await;
+    service.faults(json!({ "media_download": "gone" })).await;
+    document(2).await;
+    heard
+        .shows("why the second is not", |lines| lines.contains("FILE_GONE"))
+        .await;
+    service.faults(json!({})).await;
+    let third = document(3).await;
+    heard
+        .shows("all three", |lines| lines.lines().count() == 3)
+        .await;
+    heard.interrupt();
+    assert_eq!(heard.ends(), 130);
+    let said: Vec<Value> = heard
+        .out()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let path = |event: &Value| PathBuf::from(event["saved"].as_str().unwrap());
+    let (one, three) = (path(&said[0]), path(&said[2]));
+    for (path, media) in [(&one, &first), (&three, &third)] {
+        assert_eq!(hash(&fs::read(path).unwrap()), media["sha256"], "{path:?}");
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(name.ends_with("-lista.pdf"), "{name}");
+    }
+    assert_eq!(said[1]["saved"], Value::Null);
+    assert!(said[1]["not_saved"].as_str().unwrap().contains("FILE_GONE"));
+    // Nothing half is left of what failed.
+    assert_eq!(fs::read_dir(&files).unwrap().count(), 2);
+
+    // What is there is left as it is; what is not whole is fetched again.
+    let inode = |path: &PathBuf| fs::metadata(path).unwrap().ino();
+    let before = inode(&one);
+    fs::write(&three, "half").unwrap();
+    let mut again = listen(&[]);
+    again
+        .shows("all of them in words", |lines| {
+            lines.matches(" (saved as ").count() >= 2 && lines.lines().count() == 3
+        })
+        .await;
+    again.interrupt();
+    assert_eq!(again.ends(), 130);
+    assert_eq!(inode(&one), before);
+    assert_eq!(hash(&fs::read(&three).unwrap()), third["sha256"]);
     service.stop();
 }
 

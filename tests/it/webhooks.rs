@@ -348,6 +348,13 @@ async fn a_receiver_by_https_is_believed_only_with_a_certificate_that_the_machin
         let tested = service.post(&test, &json!({})).await.json();
         assert_eq!(tested["delivered"], false, "{tested}");
         assert!(!tested.to_string().contains("localhost"), "{tested}");
+        // Plain http to a port of https.
+        let change = json!({ "url": format!("http://127.0.0.1:{port}/") });
+        let changed = service.request(Method::PATCH, &format!("/webhooks/{id}"));
+        assert_eq!(answer(changed.json(&change)).await.status, 200);
+        let tested = service.post(&test, &json!({})).await.json();
+        let failure = tested["failure"].as_str().unwrap();
+        assert!(failure.contains("its address with https://"), "{failure}");
         service.stop();
     }
 }
@@ -383,7 +390,7 @@ async fn a_webhook_is_made_tried_and_redriven_in_a_terminal() {
         ("CHROME_PATH", "/bin/false"),
     ];
     let service = Service::with(&settings).await;
-    let (secret, code) = command(&service, &["add", &target.url, "--type", "session.status"]);
+    let (secret, code) = command(&service, &["add", &target.url, "--types", "session.status"]);
     assert_eq!(code, 0, "{secret}");
     assert!(secret.starts_with("whsec_"), "{secret}");
     let id = webhooks(&service).await[0]["id"]

@@ -261,10 +261,13 @@ fn unreached(why: &Unreached) -> (String, bool) {
                 true,
             )
         }
-        Unreached::BrokeOff(_) => (format!("Central Hub: {why}"), true),
+        Unreached::BrokeOff(_) | Unreached::NoHttp | Unreached::Closed => {
+            (format!("Central Hub: {why}"), true)
+        }
         Unreached::Private
         | Unreached::Unknown(_)
         | Unreached::Unconnected(_)
+        | Unreached::NoTls
         | Unreached::NoCertificates(_) => (format!("Central Hub: {why}"), false),
     }
 }

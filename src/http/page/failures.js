@@ -14,6 +14,7 @@ const KNOWN = [
   [/^https cannot be spoken: .+ cannot be read \((?<cause>.+)\); install /, "noCertificates"],
   [/^it speaks http and not https: /, "noTls"],
   [/^it does not speak http: /, "noHttp"],
+  [/^it closed the connection without an answer: /, "closed"],
   [/^its address cannot be read$/, "address"],
   [/^it answered 410, /, "gone"],
   [/^it answered (\d+), a redirect/, "redirect"],

@@ -151,7 +151,7 @@ async fn messages_are_on_the_page_with_what_became_of_them_for_a_key_that_may_se
         .chrome
         .value(&format!(
             "[...{rows}].map((row) => [row.dataset.direction, row.querySelector('strong').textContent, \
-             ...[...row.querySelectorAll('.text, .reactions')].map((part) => part.textContent)])"
+             ...[...row.querySelectorAll('.text, .reactions:not([hidden])')].map((part) => part.textContent)])"
         ))
         .await;
     let ana = format!("Ana +{ANA}");
@@ -200,7 +200,14 @@ async fn messages_are_on_the_page_with_what_became_of_them_for_a_key_that_may_se
         .chrome
         .until("document.querySelector('#facts').textContent")
         .await;
-    let all = "document.querySelector('#messages').hidden && document.body.textContent";
+    visitor
+        .chrome
+        .until("document.querySelector('#no-messages').textContent.includes('scope is receive')")
+        .await;
+    visitor
+        .assert_accessible("the page for a key that may not see messages")
+        .await;
+    let all = "document.querySelector('#messages-list').children.length === 0 && document.body.textContent";
     let all: String = visitor.chrome.value(all).await;
     assert!(texts.iter().all(|text| !all.contains(text)), "{all}");
     let asked = "performance.getEntriesByType('resource').map(({name}) => name).filter((name) => name.includes('types=')).length";

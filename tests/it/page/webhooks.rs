@@ -144,7 +144,13 @@ async fn a_webhook_is_added_tried_and_redriven_from_the_page_alone() {
         .await;
     visitor.press(" ").await;
     visitor.tabs_to("#webhook-clients").await;
-    visitor.chrome.insert_text("51").await;
+    visitor.chrome.insert_text("51, my shop").await;
+    visitor.tabs_to("#webhook-form button").await;
+    visitor.press("Enter").await;
+    visitor
+        .reads("#webhook-clients-trouble", "“my shop” is no client id")
+        .await;
+    visitor.fill("#webhook-clients", " 51,\n").await;
     visitor.assert_accessible("the form of a new webhook").await;
     visitor.tabs_to("#webhook-form button").await;
     visitor.press("Enter").await;
@@ -212,12 +218,20 @@ async fn a_webhook_is_added_tried_and_redriven_from_the_page_alone() {
     comes_in("primero").await;
     comes_in("segundo").await;
     visitor.counts(CARD, "Given up", "2").await;
+    visitor.reads(CARD, "Last failure, ").await;
     FAILS.store(false, SeqCst);
+    // What has failed before is past.
+    visitor.chrome.click(TEST).await;
+    visitor.chrome.click(".hook[data-id] .dead button").await;
+    visitor.counts(CARD, "Given up", "1").await;
+    visitor
+        .reads(CARD, "Events were delivered since its last failure")
+        .await;
     visitor
         .chrome
         .click(".hook[data-id] details .actions button")
         .await;
-    visitor.reads(CARD, "2 are tried again.").await;
+    visitor.counts(CARD, "Given up", "0").await;
     visitor.counts(CARD, "Delivered", "4").await;
 
     // What comes while it is off waits for it.
