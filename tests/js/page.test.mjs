@@ -210,6 +210,11 @@ test("a message that is no text says what it is, with what is known of it", asyn
   assert.equal(await said({ kind: "text", text: "x" }, { isRevoked: true }), "This message was taken back.");
 });
 
+test("a size is in the unit that a person reads", async () => {
+  const { sizeOf } = await ofPage("words.js");
+  assert.deepEqual([27, 4200, 340_000, 1_250_000, 98_000_000].map(sizeOf), ["27 bytes", "4.2 kB", "340 kB", "1.3 MB", "98 MB"]);
+});
+
 test("only pictures of safe types and sounds are shown; all else is bytes to the browser", async () => {
   const { isShownByItself, nameOf, showing } = await ofPage("media.js");
   const shown = (kind, mimetype) => showing({ kind, media: { mimetype } });

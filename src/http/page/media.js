@@ -53,6 +53,7 @@ export function mediaPart(data) {
   let shown = null;
   let why = null;
   let url = null;
+  let isUnreadable = false;
   let isOver = false;
 
   function draw() {
@@ -60,11 +61,11 @@ export function mediaPart(data) {
     const word = why ? "mediaAgain" : { img: "mediaShow", audio: "mediaPlay", video: "mediaPlay" }[tag] ?? "mediaSave";
     if (!isBusy(button)) say(button, t(word) + size);
     // All rows have such buttons: a screen reader says of which file this one is.
-    button.setAttribute("aria-label", `${t(word)}: ${name}${size}`);
+    button.setAttribute("aria-label", `${t(word)}${size}: ${name}`);
     say(save, `${t("mediaSave")}: ${name}${size}`);
     show(button, !url && !OVER.includes(why?.code));
     if (why) sayBecause(trouble, why.code, why.message);
-    else say(trouble, "");
+    else say(trouble, isUnreadable ? t("mediaUnreadable") : "");
     if (tag === "img" && shown) shown.alt = data.caption ?? t(`messageKind.${data.kind}`);
   }
 
@@ -95,7 +96,8 @@ export function mediaPart(data) {
   /** Its bytes are no picture or sound that this browser knows. It can still be saved. */
   function unreadable() {
     shown.remove();
-    say(trouble, t("mediaUnreadable"));
+    isUnreadable = true;
+    draw();
   }
 
   /** What a person has asked for gets the focus, in the place of the button. */

@@ -739,7 +739,8 @@ export const momentOf = format({ dateStyle: "medium", timeStyle: "short" });
 /** A size, for a person. */
 export function sizeOf(bytes) {
   const [unit, count] = bytes < 1000 ? ["byte", bytes] : bytes < 1e6 ? ["kilobyte", bytes / 1e3] : ["megabyte", bytes / 1e6];
-  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: count < 10 ? 1 : 0 }).format(count);
+  const options = { style: "unit", unit, unitDisplay: unit === "byte" ? "long" : "short", maximumFractionDigits: count < 10 ? 1 : 0 };
+  return new Intl.NumberFormat(language, options).format(count);
 }
 
 /** Fills in all that stands in the document, and calls `changed` now and whenever the language is switched. */

@@ -26,6 +26,7 @@ async fn the_page_and_all_that_it_loads_is_there_without_a_key_and_kept_to_itsel
         assert_eq!(file.status, 200, "{path}");
         let policy = file.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; "));
+        assert!(policy.contains("; img-src 'self' data: blob:; media-src blob:; "));
         assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"));
         assert_eq!(file.headers["x-content-type-options"], "nosniff");
         assert_eq!(file.headers["referrer-policy"], "no-referrer");

@@ -25,6 +25,20 @@ fn picture() -> String {
     STANDARD.encode(png.into_inner())
 }
 
+/// A tenth of a second of silence: 800 samples of one byte, uncompressed (WAVE).
+fn sound() -> String {
+    let samples = [128; 800];
+    let number = |number: u32| number.to_le_bytes();
+    let format = [1, 0, 1, 0]
+        .into_iter()
+        .chain(number(8000))
+        .chain(number(8000));
+    let wave = b"RIFF".iter().copied().chain(number(36 + 800));
+    let wave = wave.chain(*b"WAVEfmt ").chain(number(16)).chain(format);
+    let wave = wave.chain([1, 0, 8, 0]).chain(*b"data").chain(number(800));
+    STANDARD.encode(wave.chain(samples).collect::<Vec<u8>>())
+}
+
 impl Visitor {
     /// Looks at the messages: a picture is fetched when it comes into view.
     async fn scrolls(&self) {
@@ -175,7 +189,7 @@ async fn a_file_that_is_no_picture_is_saved_and_what_is_gone_or_hostile_is_told_
     let button = "#messages-list > li:first-child .media button";
     let document = STANDARD.encode(DOCUMENT);
     receives(json!({"kind": "document", "mimetype": "application/pdf", "filename": "lista.pdf", "data": document})).await;
-    visitor.row_says(1, ".media", "Save (27 byte)").await;
+    visitor.row_says(1, ".media", "Save (27 bytes)").await;
     visitor.chrome.click(button).await;
     let saved = "#messages-list > li:first-child .media a[download='lista.pdf']";
     visitor.chrome.shows(saved).await;
@@ -191,6 +205,13 @@ async fn a_file_that_is_no_picture_is_saved_and_what_is_gone_or_hostile_is_told_
         .value(&format!("{bytes}.then((file) => file.text())"))
         .await;
     assert_eq!(text, DOCUMENT);
+
+    receives(json!({"kind": "audio", "mimetype": "audio/mpeg", "data": sound()})).await;
+    visitor.row_says(1, ".media", "Play (844 bytes)").await;
+    visitor.chrome.click(button).await;
+    let is_heard = "document.querySelector('#messages-list > li:first-child audio')?.duration > 0";
+    visitor.chrome.until(is_heard).await;
+    visitor.assert_accessible("files that came").await;
 
     // A drawing may have a script in it.
     let drawing =
