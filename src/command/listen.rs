@@ -488,6 +488,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_text_is_one_line_with_what_is_known_of_it() {
+        let media = json!({"mimetype": "application/pdf", "bytes": 9, "filename": "lista.pdf"});
+        let place = json!({"latitude": -34.6, "longitude": -58.38, "name": "Obelisco"});
+        let poll = json!({"question": "¿Cuándo?", "options": ["Hoy", "Mañana"]});
+        for (more, shown) in [
+            (
+                json!({"kind": "document", "caption": "precios", "media": media}),
+                "[document] lista.pdf: precios",
+            ),
+            (
+                json!({"kind": "location", "location": place}),
+                "[location] Obelisco, -34.6, -58.38",
+            ),
+            (
+                json!({"kind": "poll", "poll": poll}),
+                "[poll] ¿Cuándo? (Hoy, Mañana)",
+            ),
+            (
+                json!({"kind": "contact", "contacts": [{"name": "Luz", "vcard": ""}]}),
+                "[contact] Luz",
+            ),
+        ] {
+            let message = json!({
+                "id": "false_111@lid_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": {"phone": "5491158254201"},
+            });
+            let said = line("message", &extended(&message, &more));
+            assert_eq!(said, format!("< +5491158254201: {shown}"));
+        }
+    }
+
+    #[test]
     fn each_event_is_one_line_in_words() {
         let ana = json!({"phone": "5491158254201", "lid": null, "name": "Ana"});
         let text = json!({
@@ -499,15 +530,6 @@ mod tests {
             "is_group": true, "group_name": "Familia", "kind": "image", "text": null, "caption": "mira",
         });
         let own = json!({"to": {"lid": "222@lid"}, "source": "phone"});
-        let media = json!({"mimetype": "application/pdf", "bytes": 9, "filename": "lista.pdf"});
-        let document =
-            json!({"kind": "document", "text": null, "caption": "precios", "media": media});
-        let place = json!({"latitude": -34.6, "longitude": -58.38, "name": "Obelisco"});
-        let place = json!({"kind": "location", "text": null, "location": place});
-        let poll = json!({"question": "¿Cuándo?", "options": ["Hoy", "Mañana"]});
-        let poll = json!({"kind": "poll", "text": null, "poll": poll});
-        let contact =
-            json!({"kind": "contact", "text": null, "contacts": [{"name": "Luz", "vcard": ""}]});
         let of = json!({"id": "x_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": ana, "is_own": false});
         let of = |more: &Value| extended(&of, more);
         for (kind, data, shown) in [
@@ -520,26 +542,6 @@ mod tests {
                 "message",
                 with(&picture),
                 "< Ana (+5491158254201) in Familia: [image] mira",
-            ),
-            (
-                "message",
-                with(&document),
-                "< Ana (+5491158254201): [document] lista.pdf: precios",
-            ),
-            (
-                "message",
-                with(&place),
-                "< Ana (+5491158254201): [location] Obelisco, -34.6, -58.38",
-            ),
-            (
-                "message",
-                with(&poll),
-                "< Ana (+5491158254201): [poll] ¿Cuándo? (Hoy, Mañana)",
-            ),
-            (
-                "message",
-                with(&contact),
-                "< Ana (+5491158254201): [contact] Luz",
             ),
             (
                 "message.own",

@@ -154,8 +154,8 @@ async fn a_picture_is_shown_answered_with_a_file_and_reacted_to_on_the_page() {
     visitor.chrome.click(heart).await;
     visitor.row_says(2, ".reactions", "❤️").await;
     let state = service.phone_state().await;
-    let received = state["received"].as_array().unwrap();
-    let reacted = received.iter().find(|message| message["id"] == shown);
+    let others = state["received"].as_array().unwrap();
+    let reacted = others.iter().find(|message| message["id"] == shown);
     assert_eq!(reacted.unwrap()["reaction"], "❤️", "{reacted:?}");
     visitor
         .chrome
