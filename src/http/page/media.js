@@ -62,7 +62,8 @@ export function mediaPart(data) {
     if (!isBusy(button)) say(button, t(word) + size);
     // All rows have such buttons: a screen reader says of which file this one is.
     button.setAttribute("aria-label", `${t(word)}${size}: ${name}`);
-    say(save, `${t("mediaSave")}: ${name}${size}`);
+    const named = data.media.filename ? `: ${data.media.filename}` : "";
+    say(save, t("mediaSave") + named + size);
     show(button, !url && !OVER.includes(why?.code));
     if (why) sayBecause(trouble, why.code, why.message);
     else say(trouble, isUnreadable ? t("mediaUnreadable") : "");
