@@ -225,7 +225,7 @@ async fn a_file_that_is_no_picture_is_saved_and_what_is_gone_or_hostile_is_told_
         json!({"kind": "image", "mimetype": "image/svg+xml", "data": STANDARD.encode(drawing)}),
     )
     .await;
-    visitor.row_says(1, ".media", "Save").await;
+    visitor.row_says(1, ".media button", "Save").await;
     visitor.chrome.click(button).await;
     visitor
         .chrome
