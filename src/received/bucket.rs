@@ -113,8 +113,11 @@ fn failed(why: Unreached) -> HttpError {
     let kind = match why {
         Unreached::TooSlow => HttpErrorKind::Timeout,
         Unreached::Unknown(_) | Unreached::Unconnected(_) => HttpErrorKind::Connect,
-        Unreached::BrokeOff(_) => HttpErrorKind::Interrupted,
-        Unreached::Private | Unreached::NoCertificates(_) => HttpErrorKind::Unknown,
+        Unreached::BrokeOff(_) | Unreached::Closed => HttpErrorKind::Interrupted,
+        Unreached::Private
+        | Unreached::NoTls
+        | Unreached::NoHttp
+        | Unreached::NoCertificates(_) => HttpErrorKind::Unknown,
     };
     HttpError::new(kind, why)
 }
