@@ -255,7 +255,7 @@ async fn a_file_comes_as_a_body_as_a_form_or_from_an_address_and_is_the_same_fil
             "{media}"
         );
     }
-    let unknown = service.send_media(json!({ "id": "med_nothing" })).await;
+    let unknown = service.send_media(json!({ "id": "fil_nothing" })).await;
     unknown.assert_refused(404, "MEDIA_NOT_FOUND");
     service.stop();
 }

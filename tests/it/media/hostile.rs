@@ -201,7 +201,11 @@ async fn a_file_that_whatsapp_does_not_take_so_is_refused_before_anything_is_han
             "view_once",
         ),
         (json!({ "data": PNG, "kind": "gif" }), "gif"),
-        (json!({ "data": PNG, "id": "med_x" }), "one of"),
+        (json!({ "data": PNG, "id": "fil_x" }), "one of"),
+        (
+            json!({ "id": "med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa" }),
+            "that of a file that a message has brought",
+        ),
         (json!({ "mimetype": "image/png" }), "one of"),
         (json!({ "data": PNG, "mimetype": "image" }), "mimetype"),
         (json!({ "data": PNG, "captoin": "x" }), "captoin"),
