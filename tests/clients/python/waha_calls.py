@@ -58,9 +58,9 @@ def base64_of(name):
     return base64.b64encode(pathlib.Path(FILES, name).read_bytes()).decode()
 
 
-def phone(act, **what):
+def phone(path, /, **what):
     """Does something on the phone; gives the id of what came of it."""
-    done = httpx.post(f"{SANDBOX}/phone/{act}", json={"account": ACCOUNT, **what})
+    done = httpx.post(f"{SANDBOX}/phone/{path}", json={"account": ACCOUNT, **what})
     done.raise_for_status()
     return done.json().get("id")
 
