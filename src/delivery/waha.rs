@@ -224,7 +224,7 @@ fn message_of(heard: &HeardMessage, said: Said, me: Option<&str>) -> Option<Valu
         "participant": if heard.is_group { author } else { None },
         "body": body(heard),
         "hasMedia": heard.media.is_some(),
-        "media": heard.media.as_ref().map(|media| media_of(media, media_url)),
+        "media": heard.media.as_ref().map(|media| media_of(media, media_url.as_deref())),
         "ack": ack,
         "ackName": ack.map(ack_name),
         "vCards": vcards,
@@ -273,7 +273,7 @@ fn body(heard: &HeardMessage) -> &str {
 }
 
 /// Its address is a path of this service, which takes a key.
-fn media_of(media: &Media, url: Option<String>) -> Value {
+fn media_of(media: &Media, url: Option<&str>) -> Value {
     json!({
         "url": url,
         "mimetype": media.mimetype,

@@ -314,6 +314,10 @@ impl WahaMessage {
 /// A chat, as WAHA's engine WEBJS gives it: but for `isMuted` and `muteExpiration`, which this service does not know.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "WAHA's words for a chat, each a fact of its own"
+)]
 pub(in crate::http) struct WahaChat {
     id: Value,
     name: Option<String>,
