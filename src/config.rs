@@ -24,7 +24,7 @@ pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 use crate::{
     browser::{InvalidSnapshotKey, SnapshotKey},
     delivery::{DeliveryOptions, Schedule, SetWebhook},
-    received::{Download, ReceivedOptions},
+    received::{Bucket, Download, Place, ReceivedOptions},
     session::{ClienteId, SendLimits, StaleSends, StartLimits},
     whatsapp::AdapterName,
 };
@@ -89,7 +89,8 @@ pub struct Config {
     /// is kept for 7 days, if that is longer.
     pub event_retention: Duration,
     /// `MEDIA_DOWNLOAD` (demand): when the files of messages are fetched; `MEDIA_RETENTION_HOURS` (72): for how long they are kept;
-    /// `MEDIA_STORE` (`DATA_DIR`/media): where, a folder.
+    /// `MEDIA_STORE` (`DATA_DIR`/media): where, a folder or a bucket; for a bucket `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_REGION` (us-east-1), and `AWS_ENDPOINT_URL` if it is not Amazon's.
     pub received: ReceivedOptions,
     /// `WEBHOOK_URL`, with `WEBHOOK_SECRET` and `WEBHOOK_TYPES`: a webhook that needs no request; `WEBHOOK_RETRY_SECONDS`
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
@@ -374,7 +375,7 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours_at_least_one,
             ),
-            folder: settings.parsed("MEDIA_STORE", data.join("media"), parse::media_folder),
+            place: media_place(settings, data.join("media")),
         };
         let pairing_life = sandbox
             .as_ref()
@@ -462,6 +463,53 @@ fn snapshot_key(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Opti
     parsed
         .map_err(|why: InvalidSnapshotKey| settings.complain(NAME, &why.to_string()))
         .ok()
+}
+
+/// Where the files of messages are kept. What belongs to a bucket is looked at with it alone: other programs are set by the same names.
+fn media_place(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, usual: PathBuf) -> Place {
+    const ID: &str = "AWS_ACCESS_KEY_ID";
+    const KEY: &str = "AWS_SECRET_ACCESS_KEY";
+    let store = settings.parsed(
+        "MEDIA_STORE",
+        parse::MediaStore::Folder(usual),
+        parse::media_store,
+    );
+    let gather = |settings: &mut Settings<_>| {
+        let text = |raw: &str| Ok(Some(raw.to_owned()));
+        let region = settings.parsed("AWS_REGION", "us-east-1".to_owned(), |raw| {
+            Ok(raw.to_owned())
+        });
+        let url = |raw: &str| parse::http_url(raw).map(Some);
+        let endpoint: Option<String> = settings.parsed("AWS_ENDPOINT_URL", None, url);
+        let (id, key) = (settings.parsed(ID, None, text), settings.secret(KEY));
+        for (name, is_missing) in [(ID, id.is_none()), (KEY, key.is_none())] {
+            if is_missing && !settings.is_faulty(name) {
+                settings.complain(
+                    name,
+                    "is needed with MEDIA_STORE=s3://…: the access key to the bucket",
+                );
+            }
+        }
+        (region, endpoint, id, key)
+    };
+    match store {
+        parse::MediaStore::Folder(folder) => {
+            settings.unheeded(gather);
+            Place::Folder(folder)
+        }
+        parse::MediaStore::Bucket { name, prefix } => {
+            let (region, endpoint, id, key) = gather(settings);
+            Place::Bucket(Bucket {
+                name,
+                prefix,
+                endpoint: endpoint.map(|url| url.trim_end_matches('/').to_owned()),
+                region,
+                // What is missing was complained of, and nothing starts.
+                access_key_id: id.unwrap_or_default(),
+                secret_access_key: key.unwrap_or_else(|| Secret::new(String::new())),
+            })
+        }
+    }
 }
 
 /// What is delivered to receivers of events. What belongs to the webhook of the settings is looked at with it alone.

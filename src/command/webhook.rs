@@ -278,7 +278,12 @@ async fn redrive(arguments: &RedriveArguments, dotenv: &Path) -> Result<Exit, Fa
     if arguments.connection.json {
         say(&answer.to_string())?;
     } else {
-        say(&format!("{} are tried again", answer["redriven"]))?;
+        let not_dead = answer["not_dead"].as_u64().filter(|count| 0 < *count);
+        let of_those = not_dead.map(|count| {
+            format!("; {count} of those that were named are no dead letters of this webhook")
+        });
+        let of_those = of_those.unwrap_or_default();
+        say(&format!("{} are tried again{of_those}", answer["redriven"]))?;
     }
     Ok(Exit::Done)
 }

@@ -57,12 +57,41 @@ pub(super) fn download(raw: &str) -> Result<Download, String> {
     }
 }
 
-/// A folder of files. One that looks like an address would be made under that name.
-pub(super) fn media_folder(raw: &str) -> Result<PathBuf, String> {
-    if raw.contains("://") {
-        return Err("must be a folder: buckets are not served yet".to_owned());
+/// Where files are kept, without what a bucket needs besides.
+#[derive(Debug, PartialEq)]
+pub(super) enum MediaStore {
+    Folder(PathBuf),
+    Bucket { name: String, prefix: String },
+}
+
+/// A folder of files, or a bucket. Another address would be made as a folder under that name.
+pub(super) fn media_store(raw: &str) -> Result<MediaStore, String> {
+    let wrong = "must be a folder, or a bucket such as s3://name or s3://name/folder";
+    let Some(place) = raw.strip_prefix("s3://") else {
+        if raw.contains("://") {
+            return Err(wrong.to_owned());
+        }
+        return path(raw).map(MediaStore::Folder);
+    };
+    let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    let is_of_name =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let prefix = prefix.trim_matches('/');
+    let is_of_prefix = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte);
+    if !(3..=63).contains(&name.len())
+        || !name.bytes().all(is_of_name)
+        || !prefix.bytes().all(is_of_prefix)
+        || prefix.contains("//")
+    {
+        return Err(format!(
+            "{wrong}: 3 to 63 small letters, digits, - and . in the name, and no blanks or other signs behind it"
+        ));
     }
-    path(raw)
+    Ok(MediaStore::Bucket {
+        name: name.to_owned(),
+        prefix: prefix.to_owned(),
+    })
 }
 
 /// 0 stands for none.

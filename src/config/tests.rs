@@ -438,3 +438,44 @@ fn central_hub_is_set_by_the_names_of_the_service_before_and_looked_at_only_when
     let off = config(&[("CLIENTE_ID", "five")]).unwrap().central_hub;
     assert_eq!(off.missing().len(), 3);
 }
+
+#[test]
+fn files_are_kept_in_a_folder_or_in_a_bucket_with_its_key() {
+    let place = |variables: &[(&str, &str)]| config(variables).map(|config| config.received.place);
+    let usual = place(&[("AWS_ENDPOINT_URL", "of another program")]).unwrap();
+    assert!(matches!(usual, Place::Folder(path) if path == Path::new("data/media")));
+    let key = [
+        ("AWS_ACCESS_KEY_ID", "AKIA"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+    ];
+    let store = |value| [&[("MEDIA_STORE", value)], &key[..]].concat();
+    let Place::Bucket(bucket) = place(&store("s3://my-bucket/a/b/")).unwrap() else {
+        panic!("no bucket");
+    };
+    assert_eq!(
+        (&*bucket.name, &*bucket.prefix, &*bucket.region),
+        ("my-bucket", "a/b", "us-east-1")
+    );
+    assert!(!format!("{bucket:?}").contains("s3cret"));
+    for wrong in [
+        "s3://",
+        "s3://Bucket",
+        "s3://bucket/a b",
+        "gs://bucket",
+        "s3://bucket//a//b",
+    ] {
+        let why = place(&store(wrong)).unwrap_err().to_string();
+        assert!(
+            why.contains("MEDIA_STORE: must be a folder, or a bucket"),
+            "{wrong}: {why}"
+        );
+    }
+    let why = place(&[("MEDIA_STORE", "s3://bucket")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        why.contains("AWS_ACCESS_KEY_ID: is needed")
+            && why.contains("AWS_SECRET_ACCESS_KEY: is needed"),
+        "{why}"
+    );
+}

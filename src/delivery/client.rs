@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -52,7 +52,7 @@ const LARGEST_ANSWER: usize = 64 * 1024;
 
 /// Why a receiver was not reached. None of the texts has a secret: no address, no header, no body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreached {
+pub(crate) enum Unreached {
     #[error("it did not answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
     TooSlow,
     #[error(
@@ -105,7 +105,7 @@ impl fmt::Debug for Answer {
 
 /// The client. A clone is the same.
 #[derive(Clone, Debug)]
-pub(super) struct HttpClient {
+pub(crate) struct HttpClient {
     /// Set up by the first request: that reads the certificates of the machine.
     inner: Arc<OnceCell<Inner>>,
     allows_private: bool,
@@ -113,10 +113,18 @@ pub(super) struct HttpClient {
     most_idle: usize,
 }
 
-type Inner = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+type Inner = Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>;
+
+/// What is sent with a request.
+pub(crate) type RequestBody = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// One that is in memory.
+fn whole(body: Vec<u8>) -> RequestBody {
+    Full::from(body).map_err(|never| match never {}).boxed()
+}
 
 impl HttpClient {
-    pub(super) fn new(allows_private: bool) -> Self {
+    pub(crate) fn new(allows_private: bool) -> Self {
         Self {
             inner: Arc::default(),
             allows_private,
@@ -155,7 +163,7 @@ impl HttpClient {
                 .inner
                 .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
             let client = client.await?;
-            let mut request = Request::post(uri.clone()).body(Full::from(body));
+            let mut request = Request::post(uri.clone()).body(whole(body));
             if let Ok(request) = &mut request {
                 *request.headers_mut() = headers;
             }
@@ -191,20 +199,27 @@ impl HttpClient {
         uri: &Uri,
         headers: HeaderMap,
     ) -> Result<Response<Incoming>, Unreached> {
-        if !self.may_call(uri) {
+        let mut request = Request::get(uri.clone()).body(whole(Vec::new()));
+        if let Ok(request) = &mut request {
+            *request.headers_mut() = headers;
+        }
+        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
+        let asked = timeout(ATTEMPT_TIMEOUT, self.call(request)).await;
+        asked.map_err(|_| Unreached::TooSlow)?
+    }
+
+    /// Makes a request, and answers as soon as the head of the answer is there, for which the caller sets a limit.
+    pub(crate) async fn call(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unreached> {
+        if !self.may_call(request.uri()) {
             return Err(Unreached::Private);
         }
         let client = self
             .inner
             .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
-        let client = client.await?;
-        let mut request = Request::get(uri.clone()).body(Full::default());
-        if let Ok(request) = &mut request {
-            *request.headers_mut() = headers;
-        }
-        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
-        let asked = timeout(ATTEMPT_TIMEOUT, client.request(request)).await;
-        let answered = asked.map_err(|_| Unreached::TooSlow)?;
+        let answered = client.await?.request(request).await;
         answered.map_err(|why| reason(&why, why.is_connect()))
     }
 }

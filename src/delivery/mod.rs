@@ -40,7 +40,8 @@ use std::{
 };
 
 pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, try_login};
-use client::{ATTEMPT_TIMEOUT, HttpClient, Patience, REST_TIMEOUT};
+use client::{ATTEMPT_TIMEOUT, Patience, REST_TIMEOUT};
+pub(crate) use client::{HttpClient, Unreached};
 pub use download::{Download, DownloadError, Downloader};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -525,12 +526,16 @@ impl Webhooks {
         Ok((self.known(&id)?.shown(), secret))
     }
 
-    /// Changes what the draft has.
+    /// Changes what the draft has. Answers the secret that was made for it as well, which is not shown again.
     ///
     /// # Errors
     ///
     /// As for [`add`](Self::add); there is no such webhook, or it is that of the settings.
-    pub async fn change(&self, id: &str, draft: Draft) -> Result<ShownWebhook, WebhookError> {
+    pub async fn change(
+        &self,
+        id: &str,
+        draft: Draft,
+    ) -> Result<(ShownWebhook, Option<Credential>), WebhookError> {
         self.loaded().await?;
         let _one_at_a_time = self.0.changing.lock().await;
         let known = self.known(id)?;
@@ -540,7 +545,7 @@ impl Webhooks {
         let old = Arc::clone(&known.running.state.borrow().receiver);
         let enabled = draft.enabled;
         let mut webhook = Webhook::clone(&old.webhook);
-        webhook.set(draft, Timestamp::now())?;
+        let made = webhook.set(draft, Timestamp::now())?;
         self.check_address(&webhook)?;
         let change = ConsumerChange {
             settings: Some(webhook.to_keep()),
@@ -554,7 +559,7 @@ impl Webhooks {
             state.off_because = changed.off_because;
         });
         self.note_listened();
-        Ok(known.shown())
+        Ok((known.shown(), made))
     }
 
     /// Removes a webhook: from then on it is given nothing. All that was to be given to it is deleted soon after.

@@ -78,7 +78,7 @@ impl Service {
 
     async fn change(&self, id: &str, body: Value) -> ShownWebhook {
         let draft = Draft::parse(body.as_object().unwrap()).unwrap();
-        self.webhooks.change(id, draft).await.unwrap()
+        self.webhooks.change(id, draft).await.unwrap().0
     }
 
     async fn append(&self, events: Vec<NewEvent>) {

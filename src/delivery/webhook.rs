@@ -145,7 +145,8 @@ pub struct Draft {
     url: Option<String>,
     types: Option<Vec<String>>,
     cliente_ids: Said<BTreeSet<String>>,
-    secret: Option<Credential>,
+    /// Empty: another one is to be made.
+    secret: Said<Credential>,
     headers: Option<BTreeMap<String, Option<Credential>>>,
     compat: Said<Compat>,
     /// Whether it is to be on.
@@ -176,11 +177,11 @@ impl Draft {
                 "url" => draft.url = Some(url(value)?),
                 "types" => draft.types = Some(types(value)?),
                 "cliente_ids" => draft.cliente_ids = Said::of(sessions(value)?),
-                "secret" if value.is_null() => {}
+                "secret" if value.is_null() => draft.secret = Said::Empty,
                 "secret" => {
                     let secret = value.as_str().map(Credential::from);
                     let secret = secret.filter(is_any_secret);
-                    draft.secret = Some(secret.ok_or_else(wrong_secret)?);
+                    draft.secret = Said::Value(secret.ok_or_else(wrong_secret)?);
                 }
                 "headers" => draft.headers = Some(headers(value)?),
                 "compat" if value.is_null() => draft.compat = Said::Empty,
@@ -210,7 +211,7 @@ impl Draft {
     pub(super) fn of_settings(url: &str, secret: &Credential, types: &[String]) -> Self {
         Self {
             url: Some(url.to_owned()),
-            secret: Some(secret.clone()),
+            secret: Said::Value(secret.clone()),
             types: Some(types.to_vec()),
             ..Self::default()
         }
@@ -221,7 +222,7 @@ impl Draft {
         self.url.is_none()
             && self.types.is_none()
             && self.cliente_ids == Said::Nothing
-            && self.secret.is_none()
+            && self.secret == Said::Nothing
             && self.headers.is_none()
             && self.compat == Said::Nothing
     }
@@ -232,6 +233,31 @@ impl Draft {
             Said::Value(ids) => Some(ids),
             Said::Nothing | Said::Empty => None,
         }
+    }
+
+    /// Checks that a caller who may not know the webhook's headers does not have them sent elsewhere: with another address each is
+    /// given anew, or removed.
+    ///
+    /// # Errors
+    ///
+    /// The address is another one, and headers would stay.
+    pub fn check_takes_no_headers_along(&self, old: &Webhook) -> Result<(), InvalidField> {
+        if self.url.as_ref().is_none_or(|url| *url == old.url) {
+            return Ok(());
+        }
+        let given = self.headers.as_ref();
+        let is_given = |name: &&str| given.is_some_and(|given| given.contains_key(*name));
+        let left: Vec<_> = old.header_names().filter(|name| !is_given(name)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(invalid(
+            "headers",
+            format!(
+                "were set for another address: with url, give each of them anew, or null: {}",
+                left.join(", ")
+            ),
+        ))
     }
 
     /// Whether it says for which sessions it is.
@@ -251,27 +277,37 @@ impl Webhook {
             .url
             .clone()
             .ok_or_else(|| invalid("url", "is missing: give the address that events go to"))?;
-        let made = draft.secret.is_none().then(signature::new_secret);
+        let draft = Draft {
+            secret: match draft.secret {
+                Said::Nothing => Said::Empty,
+                given @ (Said::Empty | Said::Value(_)) => given,
+            },
+            ..draft
+        };
         let mut webhook = Self {
             url,
             types: Vec::new(),
             cliente_ids: None,
-            secret: made.clone().unwrap_or_default(),
+            secret: Credential::default(),
             old_secret: None,
             headers: BTreeMap::new(),
             compat: None,
         };
-        webhook.set(draft, Timestamp::UNIX_EPOCH)?;
+        let made = webhook.set(draft, Timestamp::UNIX_EPOCH)?;
         webhook.old_secret = None;
         Ok((webhook, made))
     }
 
-    /// Changes what the draft has.
+    /// Changes what the draft has. Answers the secret that was made for it: it is not shown again.
     ///
     /// # Errors
     ///
     /// A field does not fit another one. Then part of it is changed already.
-    pub(super) fn set(&mut self, draft: Draft, now: Timestamp) -> Result<(), InvalidField> {
+    pub(super) fn set(
+        &mut self,
+        draft: Draft,
+        now: Timestamp,
+    ) -> Result<Option<Credential>, InvalidField> {
         if let Some(url) = draft.url {
             self.url = url;
         }
@@ -288,7 +324,15 @@ impl Webhook {
             Said::Empty => self.compat = None,
             Said::Value(compat) => self.compat = Some(compat),
         }
-        if let Some(secret) = draft.secret.filter(|secret| *secret != self.secret) {
+        let (made, secret) = match draft.secret {
+            Said::Nothing => (None, None),
+            Said::Empty => {
+                let made = signature::new_secret();
+                (Some(made.clone()), Some(made))
+            }
+            Said::Value(secret) => (None, Some(secret)),
+        };
+        if let Some(secret) = secret.filter(|secret| *secret != self.secret) {
             let old = std::mem::replace(&mut self.secret, secret);
             self.old_secret = now
                 .checked_add(OLD_SECRET_LASTS)
@@ -312,7 +356,7 @@ impl Webhook {
         if self.compat.is_none() && signature::key_in(&self.secret).is_none() {
             return Err(wrong_secret());
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Has another secret sign as well, for as long as it is set.
@@ -475,11 +519,11 @@ pub fn all_types() -> String {
 }
 
 fn types(value: &Value) -> Result<Vec<String>, InvalidField> {
-    let why = || {
+    let why = |found: String| {
         let all = all_types();
         invalid(
             "types",
-            format!("must be a list of {all}; leave it out, or give null, for all"),
+            format!("{found}: give a list of {all}; leave it out, or give null, for all"),
         )
     };
     if value.is_null() {
@@ -487,8 +531,9 @@ fn types(value: &Value) -> Result<Vec<String>, InvalidField> {
     }
     let given = value.as_array().filter(|given| !given.is_empty());
     let mut types = Vec::new();
-    for word in given.ok_or_else(why)? {
-        let word = word.as_str().filter(|word| is_type(word)).ok_or_else(why)?;
+    for word in given.ok_or_else(|| why("is no list, or an empty one".to_owned()))? {
+        let known = word.as_str().filter(|word| is_type(word));
+        let word = known.ok_or_else(|| why(format!("has {}, which is none", entry(word))))?;
         if !types.iter().any(|known| known == word) {
             types.push(word.to_owned());
         }
@@ -497,23 +542,37 @@ fn types(value: &Value) -> Result<Vec<String>, InvalidField> {
 }
 
 fn sessions(value: &Value) -> Result<Option<BTreeSet<String>>, InvalidField> {
-    let why = || {
-        let why = "must be a list of sessions, such as [51, \"shop\"], 1000 at most; leave it out, or give null, for all";
-        invalid("cliente_ids", why)
+    let why = |found: String| {
+        invalid(
+            "cliente_ids",
+            format!(
+                "{found}: give a list of 1 to {MOST_SESSIONS} sessions, such as [51, \"shop\"]; leave it out, or give null, for all"
+            ),
+        )
     };
     if value.is_null() {
         return Ok(None);
     }
     let given = value.as_array();
     let given = given.filter(|given| !given.is_empty() && given.len() <= MOST_SESSIONS);
+    let given = given.ok_or_else(|| why("is no list, or has none, or too many".to_owned()))?;
     let id = |value: &Value| {
         let by_number = value.as_number().map(ClienteId::from_number);
         let by_name = value.as_str().map(str::parse);
-        by_number.or(by_name)?.ok()
+        let id = by_number.or(by_name).and_then(Result::ok);
+        id.map(|id| id.to_string()).ok_or_else(|| {
+            why(format!(
+                "has {}, which can be the name of no session",
+                entry(value)
+            ))
+        })
     };
-    let ids = given.ok_or_else(why)?.iter().map(id);
-    let ids: Option<BTreeSet<String>> = ids.map(|id| id.map(|id| id.to_string())).collect();
-    ids.map(Some).ok_or_else(why)
+    Ok(Some(given.iter().map(id).collect::<Result<_, _>>()?))
+}
+
+/// The begin of an entry of a list, as JSON.
+fn entry(value: &Value) -> String {
+    value.to_string().chars().take(40).collect()
 }
 
 /// Whether it may be a secret, in one form or the other.
@@ -532,7 +591,7 @@ pub fn is_standard_secret(secret: &Credential) -> bool {
 fn wrong_secret() -> InvalidField {
     invalid(
         "secret",
-        "must be whsec_ and the base64 of 24 to 64 random bytes; leave it out to get one (with \"compat\": \"waha\" any text of 1 to 255 visible characters will do)",
+        "must be whsec_ and the base64 of 24 to 64 random bytes; give null, or leave it out of a new webhook, and the service makes one (with \"compat\": \"waha\" any text of 1 to 255 visible characters will do)",
     )
 }
 
@@ -655,6 +714,56 @@ mod tests {
         assert_eq!(Webhook::new(parse(&given).unwrap()).unwrap().1, None);
         let kept = Webhook::kept(&made.to_keep());
         assert_eq!(kept, Some(made));
+    }
+
+    #[test]
+    fn null_has_another_secret_made_also_for_one_that_comes_from_waha() {
+        let body =
+            json!({"url": "https://example.com/hook", "secret": "plain text", "compat": "waha"});
+        let mut webhook = webhook(&body);
+        let only_the_form = parse(&json!({"compat": null})).unwrap();
+        let why = webhook
+            .clone()
+            .set(only_the_form, Timestamp::UNIX_EPOCH)
+            .unwrap_err();
+        assert!(why.why.contains("give null"), "{why}");
+        let both = parse(&json!({"compat": null, "secret": null})).unwrap();
+        let made = webhook.set(both, Timestamp::UNIX_EPOCH).unwrap().unwrap();
+        assert!(is_standard_secret(&made));
+        assert_eq!(webhook.secret, made);
+        assert_eq!(webhook.compat, None);
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_taken_is_named() {
+        for (body, found) in [
+            (json!({"types": ["message", "messages"]}), r#""messages""#),
+            (json!({"types": [5]}), "5"),
+            (json!({"cliente_ids": [51, "a/b"]}), r#""a/b""#),
+            (json!({"cliente_ids": [0]}), "0"),
+        ] {
+            let why = parse(&body).unwrap_err().why;
+            assert!(why.starts_with(&format!("has {found}, which")), "{why}");
+        }
+    }
+
+    #[test]
+    fn headers_do_not_go_to_another_address_unseen() {
+        let old = webhook(&json!({
+            "url": "https://example.com/hook",
+            "headers": {"Authorization": "x", "X-Tenant": "y"},
+        }));
+        let check = |body: &Value| parse(body).unwrap().check_takes_no_headers_along(&old);
+        let elsewhere = "https://elsewhere.example/";
+        let why = check(&json!({"url": elsewhere, "headers": {"Authorization": "z"}})).unwrap_err();
+        assert!(why.why.ends_with("or null: x-tenant"), "{why}");
+        for taken in [
+            json!({"url": "https://example.com/hook"}),
+            json!({"enabled": false}),
+            json!({"url": elsewhere, "headers": {"Authorization": "z", "X-Tenant": null}}),
+        ] {
+            assert_eq!(check(&taken), Ok(()), "{taken}");
+        }
     }
 
     #[test]

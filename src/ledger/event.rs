@@ -170,5 +170,7 @@ pub enum Page {
     Expired {
         /// The oldest cursor that misses nothing of what is left.
         oldest: i64,
+        /// The cursor behind the last event.
+        newest: i64,
     },
 }

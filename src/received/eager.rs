@@ -39,7 +39,7 @@ pub(super) async fn run(media: Received) {
         };
         let (events, next) = match ledger.events(query).await {
             Ok(Page::Events { events, next }) => (events, next),
-            Ok(Page::Expired { oldest }) => (Vec::new(), oldest),
+            Ok(Page::Expired { oldest, .. }) => (Vec::new(), oldest),
             Err(why) => {
                 tracing::debug!(error = %why, "the log could not be read for files to fetch: {why}");
                 sleep(LOG_RETRY).await;

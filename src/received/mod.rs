@@ -1,7 +1,7 @@
 //! The files that messages bring: pictures, videos, sounds, documents, stickers.
 //!
 //! ```text
-//!  http ──▶ received ──▶ store        a folder
+//!  http ──▶ received ──▶ store        a folder, or a bucket
 //!             │
 //!             └─────▶ session      the page brings a file that is not there yet
 //! ```
@@ -9,7 +9,7 @@
 //! Responsible for which files there are, for fetching each from the page of its session once, and for forgetting it again. In reading
 //! order:
 //!
-//! - [`store`] keeps files, and is the only file that names `object_store`.
+//! - [`store`] keeps files; with [`bucket`], which reaches one, the only file that names `object_store`.
 //! - [`range`] reads what part of a file a request wants; pure.
 //! - [`fetching`] gets a file out of a page into the store.
 //! - [`eager`] does so for each message that comes, where the settings say so.
@@ -21,20 +21,22 @@
 //!
 //! No name of a file, and no address of a chat, is in a log.
 
+mod bucket;
 mod eager;
 mod fetching;
 mod range;
 mod store;
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+pub use bucket::Bucket;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 pub use range::{Part, Unsatisfiable};
 use serde::{Deserialize, Serialize};
 use store::Store;
-pub use store::StoreError;
+pub use store::{Place, StoreError};
 use tokio::{
     sync::Semaphore,
     time::{MissedTickBehavior, interval},
@@ -79,7 +81,7 @@ pub struct ReceivedOptions {
     /// For how long they are kept.
     pub retention: Duration,
     /// Where they are kept.
-    pub folder: PathBuf,
+    pub place: Place,
 }
 
 /// The id of a file.
@@ -228,10 +230,10 @@ impl Received {
     ///
     /// # Errors
     ///
-    /// The folder cannot be made.
+    /// The folder cannot be made. A bucket is asked for nothing yet.
     pub fn open(registry: Arc<Registry>, options: ReceivedOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner {
-            store: Store::open(options.folder.clone())?,
+            store: Store::open(&options.place)?,
             registry,
             options,
             fetches: Mutex::default(),

@@ -1,7 +1,8 @@
-//! Where files are kept: a folder.
+//! Where files are kept: a folder, or a bucket.
 //!
 //! Responsible for whole files and their notes, and for what is too old. A file has two objects: `<name>` with its bytes, and
-//! `<name>.json` with its note, which is written last: a file without one is not there. The only file that names `object_store`.
+//! `<name>.json` with its note, which is written last: a file without one is not there. What has another name was put
+//! there by somebody else, and stays.
 
 use std::{
     io,
@@ -20,11 +21,17 @@ use object_store::{
     local::LocalFileSystem, path::Path,
 };
 
-use super::Part;
+use super::{
+    MediaId, Part,
+    bucket::{self, Bucket},
+};
 use crate::files::make_folder;
 
-/// What is written of a file at a time.
-const PART_BYTES: usize = 1024 * 1024;
+/// What is written of a file at a time, into a folder.
+const FOLDER_PART_BYTES: usize = 1024 * 1024;
+
+/// The same, into a bucket: S3 takes no smaller parts, but for the last one.
+const BUCKET_PART_BYTES: usize = 5 * 1024 * 1024;
 
 /// What the name of a note ends with.
 const NOTE: &str = ".json";
@@ -50,16 +57,36 @@ pub enum StoreError {
 #[derive(Debug)]
 pub(super) struct Store {
     objects: Arc<dyn ObjectStore>,
-    folder: PathBuf,
+    /// Where it is, if it is one.
+    folder: Option<PathBuf>,
+    part_bytes: usize,
+}
+
+/// Where files are kept.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket.
+    Bucket(Bucket),
 }
 
 impl Store {
-    pub(super) fn open(folder: PathBuf) -> Result<Self, StoreError> {
-        make_folder(&folder)?;
-        let objects = LocalFileSystem::new_with_prefix(&folder)?;
-        Ok(Self {
-            objects: Arc::new(objects),
-            folder,
+    pub(super) fn open(place: &Place) -> Result<Self, StoreError> {
+        Ok(match place {
+            Place::Folder(folder) => {
+                make_folder(folder)?;
+                Self {
+                    objects: Arc::new(LocalFileSystem::new_with_prefix(folder)?),
+                    folder: Some(folder.clone()),
+                    part_bytes: FOLDER_PART_BYTES,
+                }
+            }
+            Place::Bucket(bucket) => Self {
+                objects: bucket::open(bucket)?,
+                folder: None,
+                part_bytes: BUCKET_PART_BYTES,
+            },
         })
     }
 
@@ -99,6 +126,7 @@ impl Store {
             upload: self.objects.put_multipart(&Path::from(name)).await?,
             slices: Vec::new(),
             held: 0,
+            part_bytes: self.part_bytes,
         })
     }
 
@@ -114,7 +142,7 @@ impl Store {
         let oldest = oldest.unwrap_or(SystemTime::UNIX_EPOCH);
         let old = self.objects.list(None).try_filter(|object| {
             let is_old = SystemTime::from(object.last_modified) < oldest;
-            std::future::ready(is_old)
+            std::future::ready(is_old && is_own(object.location.as_ref()))
         });
         let old: Vec<Path> = old.map_ok(|object| object.location).try_collect().await?;
         let is_note = |path: &&Path| path.as_ref().ends_with(NOTE);
@@ -127,9 +155,11 @@ impl Store {
             let deleted = deleted.try_filter_map(async |path| Ok(Some(path)));
             deleted.try_collect::<Vec<_>>().await?;
         }
-        let folder = self.folder.clone();
-        let removing = tokio::task::spawn_blocking(move || remove_unfinished(&folder));
-        removing.await.map_err(io::Error::other)??;
+        // A bucket ends what is unfinished by a rule of its own.
+        if let Some(folder) = self.folder.clone() {
+            let removing = tokio::task::spawn_blocking(move || remove_unfinished(&folder));
+            removing.await.map_err(io::Error::other)??;
+        }
         Ok(files)
     }
 }
@@ -138,16 +168,20 @@ impl Store {
 fn remove_unfinished(folder: &std::path::Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        let is_unfinished = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.contains(UNFINISHED));
+        let name = entry.file_name();
+        let whole = name.to_str().and_then(|name| name.rsplit_once(UNFINISHED));
+        let is_unfinished = whole.is_some_and(|(whole, _)| is_own(whole));
         let written = entry.metadata()?.modified()?;
         if is_unfinished && written.elapsed().is_ok_and(|age| LONGEST_WRITE < age) {
             std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Whether this is the name of a file or of its note.
+fn is_own(name: &str) -> bool {
+    MediaId::read(name.strip_suffix(NOTE).unwrap_or(name)).is_some()
 }
 
 fn note_of(name: &str) -> Path {
@@ -160,6 +194,7 @@ pub(super) struct Writing {
     upload: Box<dyn MultipartUpload>,
     slices: Vec<Bytes>,
     held: usize,
+    part_bytes: usize,
 }
 
 impl Writing {
@@ -167,7 +202,7 @@ impl Writing {
     pub(super) async fn push(&mut self, slice: Bytes) -> Result<(), StoreError> {
         self.held += slice.len();
         self.slices.push(slice);
-        if PART_BYTES <= self.held {
+        if self.part_bytes <= self.held {
             self.flush().await?;
         }
         Ok(())
@@ -202,6 +237,9 @@ impl Writing {
 mod tests {
     use super::*;
 
+    const ONE: &str = "med_00000000000000000000000000000001";
+    const OTHER: &str = "med_00000000000000000000000000000002";
+
     async fn all(store: &Store, name: &str, part: Part) -> Vec<u8> {
         let bytes = store.read(name, part).await.unwrap();
         let slices: Vec<Bytes> = bytes.try_collect().await.unwrap();
@@ -211,38 +249,54 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_there_once_its_note_is_and_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().join("media")).unwrap();
-        let mut writing = store.begin("med_1").await.unwrap();
+        let place = Place::Folder(folder.path().join("media"));
+        let store = Store::open(&place).unwrap();
+        let mut writing = store.begin(ONE).await.unwrap();
         let slice = Bytes::from(vec![7; 700_000]);
         for _ in 0..3 {
             writing.push(slice.clone()).await.unwrap();
         }
-        assert_eq!(store.note("med_1").await.unwrap(), None);
+        assert_eq!(store.note(ONE).await.unwrap(), None);
         writing.finish().await.unwrap();
-        assert_eq!(store.note("med_1").await.unwrap(), None);
-        store.note_down("med_1", b"{}".to_vec()).await.unwrap();
-        assert_eq!(store.note("med_1").await.unwrap().unwrap(), "{}");
-        assert_eq!(store.size("med_1").await.unwrap(), 2_100_000);
+        assert_eq!(store.note(ONE).await.unwrap(), None);
+        store.note_down(ONE, b"{}".to_vec()).await.unwrap();
+        assert_eq!(store.note(ONE).await.unwrap().unwrap(), "{}");
+        assert_eq!(store.size(ONE).await.unwrap(), 2_100_000);
         let part = Part {
             bytes: 699_999..700_001,
             is_asked_for: true,
         };
-        assert_eq!(all(&store, "med_1", part).await, [7, 7]);
+        assert_eq!(all(&store, ONE, part).await, [7, 7]);
         assert_eq!(
             store.forget_older(Duration::from_secs(60)).await.unwrap(),
             0
         );
         assert_eq!(store.forget_older(Duration::ZERO).await.unwrap(), 1);
-        assert_eq!(store.note("med_1").await.unwrap(), None);
+        assert_eq!(store.note(ONE).await.unwrap(), None);
         let left = std::fs::read_dir(folder.path().join("media")).unwrap();
         assert_eq!(left.count(), 0);
     }
 
     #[tokio::test]
+    async fn what_others_have_put_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["photo.jpg", "photo.json", "med_1", "draft#1"];
+        for name in names {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - 2 * LONGEST_WRITE)
+                .unwrap();
+        }
+        let store = Store::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        assert_eq!(store.forget_older(Duration::ZERO).await.unwrap(), 0);
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        assert_eq!(left.count(), names.len());
+    }
+
+    #[tokio::test]
     async fn what_was_not_finished_is_not_there_and_is_removed_once_no_service_writes_it() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().to_owned()).unwrap();
-        let mut writing = store.begin("med_1").await.unwrap();
+        let store = Store::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        let mut writing = store.begin(ONE).await.unwrap();
         writing.push(Bytes::from(vec![7; 2_000_000])).await.unwrap();
         // As a killed service leaves it.
         std::mem::forget(writing);
@@ -252,7 +306,7 @@ mod tests {
                 .flatten()
                 .collect::<Vec<_>>()
         };
-        assert!(store.size("med_1").await.is_err());
+        assert!(store.size(ONE).await.is_err());
         store.forget_older(Duration::ZERO).await.unwrap();
         assert_eq!(left().len(), 1);
         let hours_ago = SystemTime::now() - 2 * LONGEST_WRITE;
@@ -263,7 +317,7 @@ mod tests {
         file.set_modified(hours_ago).unwrap();
         store.forget_older(Duration::ZERO).await.unwrap();
         assert!(left().is_empty());
-        let given_up = store.begin("med_2").await.unwrap();
+        let given_up = store.begin(OTHER).await.unwrap();
         given_up.give_up().await;
         assert!(left().is_empty());
     }

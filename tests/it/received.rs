@@ -1,5 +1,7 @@
 //! Files that messages bring, out of real pages: what was sent comes out byte for byte, whatever happens meanwhile.
 
+mod bucket;
+
 use std::{
     fs,
     path::PathBuf,

@@ -345,7 +345,7 @@ impl ToHub {
             };
             let (events, next) = match self.ledger.events(query).await? {
                 Page::Events { events, next } => (events, next),
-                Page::Expired { oldest } => (Vec::new(), oldest),
+                Page::Expired { oldest, .. } => (Vec::new(), oldest),
             };
             {
                 let mut numbers = self.numbers.lock();

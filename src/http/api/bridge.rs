@@ -76,12 +76,10 @@ pub(in crate::http) async fn bridge_redrive(
     caller: Caller,
     Json(Meant(events)): Json<Meant>,
 ) -> Result<Json<Redriven>, ApiError> {
+    let named = events.as_ref().map(Vec::len);
     let redriven = match reached(&app, &caller)? {
         Some(bridge) => bridge.redrive(events).await?,
         None => 0,
     };
-    Ok(Json(Redriven {
-        success: true,
-        redriven,
-    }))
+    Ok(Json(Redriven::of(redriven, named)))
 }

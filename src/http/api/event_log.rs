@@ -3,7 +3,7 @@
 //! What is in the log, for how long and how often, the ledger decides. `GET /events/stream` is in [`events`](super::events); what it
 //! shows of the log comes from here.
 
-use std::{borrow::Cow, collections::VecDeque, pin::Pin, time::Duration};
+use std::{borrow::Cow, collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, State},
@@ -19,18 +19,20 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{feed::Line, paging};
 use crate::{
     http::{
-        guard::{caller::Caller, purpose},
+        guard::{caller::Caller, purpose, reach::TargetIfNamed},
         state::AppState,
         wire::{
             contract::{Event, Events},
             error::ApiError,
             extract::{CLIENTE_ID, Json},
-            parameters::EventsInQuery,
+            parameters::{EventsInQuery, SessionInHeader},
+            spelling::LONGEST_NAME,
             target::Target,
         },
     },
     keys::Scope,
-    ledger::{self, EventKind, EventQuery, Ledger, Page},
+    ledger::{self, EventKind, EventQuery, Page},
+    session::Registry,
 };
 
 /// Proxies cut what has been silent for a minute.
@@ -55,7 +57,16 @@ const SESSIONS: &str = "session";
 
 const TYPES: &str = "types";
 const AFTER: &str = "after";
+const LIMIT: &str = "limit";
+const WAIT: &str = "wait";
 const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What `GET /events` knows. A misspelt `types` would show everything, and a misspelt `cliente_id` the events of others, so nothing
+/// else is ignored, but for what pages add against caches.
+const KNOWN: [&str; 5] = [CLIENTE_ID, TYPES, AFTER, LIMIT, WAIT];
+
+/// What its stream knows. Without `types` and `after` it is older than the log, and others may have added parameters to it.
+const KNOWN_OF_STREAM: [&str; 3] = [CLIENTE_ID, TYPES, AFTER];
 
 /// Which events a request means.
 #[derive(Debug)]
@@ -71,7 +82,6 @@ impl Wanted {
     fn of<'a>(
         parameters: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
         caller: &Caller,
-        app: &AppState,
     ) -> Result<Self, ApiError> {
         let mut wanted = Self {
             query: EventQuery {
@@ -85,36 +95,39 @@ impl Wanted {
         let query = &mut wanted.query;
         for (name, value) in parameters {
             match name.as_ref() {
-                CLIENTE_ID => {
-                    query.sessions = Some(vec![paging::session_named(&value, caller, app)?]);
-                }
                 TYPES => query.kinds = kinds(&value)?,
                 AFTER if value == "latest" => wanted.is_from_now = true,
                 AFTER => {
-                    let after = value.parse().map_err(|_| ApiError::InvalidCursor)?;
-                    query.after = Some(after);
+                    query.after = Some(cursor(&value).ok_or(ApiError::InvalidCursor)?);
                 }
-                "limit" => query.limit = paging::limit(&value)?,
-                "wait" => {
+                LIMIT => query.limit = paging::limit(&value)?,
+                WAIT => {
                     let wait = value.parse().ok().map(Duration::from_secs);
                     let wait = wait.filter(|wait| *wait <= LONGEST_WAIT);
                     wanted.wait = wait.ok_or(ApiError::InvalidEventWait)?;
                 }
-                // As everywhere: what is not known is left alone.
+                // The session, which `TargetIfNamed` finds, as the header may have it; or what is added against caches.
                 _ => {}
             }
         }
         Ok(wanted)
+    }
+
+    /// Only those of the session that is named, if one is.
+    fn of_session(&mut self, target: Option<&Target>) {
+        if let Some(target) = target {
+            self.query.sessions = Some(vec![target.id.to_string()]);
+        }
     }
 }
 
 impl FromRequestParts<AppState> for Wanted {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        purpose::check_read(parts, app)?;
+    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_parameters(parts, &KNOWN)?;
         let caller = Caller::of(&parts.extensions)?;
-        Self::of(parameters(parts), caller, app)
+        Self::of(parameters(parts), caller)
     }
 }
 
@@ -123,6 +136,8 @@ impl FromRequestParts<AppState> for Wanted {
 pub(in crate::http) struct StreamWanted {
     /// What the sessions are doing.
     pub(super) sessions: bool,
+    /// `types` says so: whoever knows that word takes ids for cursors.
+    pub(super) is_named: bool,
     /// Which events of the log.
     log: Option<Wanted>,
 }
@@ -130,7 +145,7 @@ pub(in crate::http) struct StreamWanted {
 impl FromRequestParts<AppState> for StreamWanted {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
         let given = |wanted: &str| {
             let mut parameters = parameters(parts);
             parameters.find_map(|(name, value)| (name == wanted).then_some(value))
@@ -151,26 +166,28 @@ impl FromRequestParts<AppState> for StreamWanted {
         let Some(types) = types else {
             return Ok(Self {
                 sessions,
+                is_named: words.is_some(),
                 log: None,
             });
         };
+        purpose::check_parameters(parts, &KNOWN_OF_STREAM)?;
         let caller = Caller::of(&parts.extensions)?;
         if !caller.may(Scope::Receive) {
             return Err(ApiError::ScopeMissing(Scope::Receive));
         }
-        // The session is for `TargetIfNamed` to find, which looks into the header too.
         let of_log = parameters(parts).filter(|(name, _)| name == AFTER);
         let types = types.map(|types| (Cow::Borrowed(TYPES), Cow::Owned(types)));
-        let mut wanted = Wanted::of(of_log.chain(types), caller, app)?;
+        let mut wanted = Wanted::of(of_log.chain(types), caller)?;
         let last = parts.headers.get(LAST_EVENT_ID);
         if let Some(last) = last.filter(|last| !last.is_empty()) {
-            let last = last.to_str().ok().and_then(|last| last.parse().ok());
+            let last = last.to_str().ok().and_then(cursor);
             wanted.query.after = Some(last.ok_or(ApiError::InvalidCursor)?);
             wanted.is_from_now = false;
         }
         wanted.query.limit = STREAM_PAGE;
         Ok(Self {
             sessions,
+            is_named: words.is_some(),
             log: Some(wanted),
         })
     }
@@ -186,9 +203,7 @@ impl StreamWanted {
         let Some(mut wanted) = self.log else {
             return Ok(None);
         };
-        if let Some(target) = target {
-            wanted.query.sessions = Some(vec![target.id.to_string()]);
-        }
+        wanted.of_session(target);
         let mut tail = Tail::open(app, &wanted).await?;
         // What cannot be read is refused before the stream begins.
         let events = tail.read().await?.into();
@@ -205,6 +220,11 @@ fn parameters(parts: &Parts) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
 }
 
+/// A cursor, as an answer or a line of a stream has it.
+fn cursor(value: &str) -> Option<i64> {
+    value.parse().ok().filter(|cursor| 0 <= *cursor)
+}
+
 /// The kinds in a list such as `message,session.status`.
 fn kinds(list: &str) -> Result<Vec<EventKind>, ApiError> {
     let mut kinds = Vec::new();
@@ -212,7 +232,10 @@ fn kinds(list: &str) -> Result<Vec<EventKind>, ApiError> {
         match (word, EventKind::named(word)) {
             (ANY_MESSAGE, _) => kinds.extend([EventKind::Message, EventKind::OwnMessage]),
             (_, Some(kind)) => kinds.push(kind),
-            (_, None) => return Err(ApiError::InvalidEventTypes),
+            (_, None) => {
+                let word = word.chars().take(LONGEST_NAME).collect();
+                return Err(ApiError::InvalidEventTypes { word });
+            }
         }
     }
     Ok(kinds)
@@ -221,7 +244,7 @@ fn kinds(list: &str) -> Result<Vec<EventKind>, ApiError> {
 /// The log, as one reader follows it.
 #[derive(Debug)]
 struct Tail {
-    ledger: Ledger,
+    registry: Arc<Registry>,
     query: EventQuery,
     news: watch::Receiver<i64>,
     /// The last part was not the end: there may be more behind it.
@@ -231,14 +254,14 @@ struct Tail {
 
 impl Tail {
     async fn open(app: &AppState, wanted: &Wanted) -> Result<Self, ApiError> {
-        let ledger = app.registry.ledger().clone();
+        let ledger = app.registry.ledger();
         let mut query = wanted.query.clone();
         if wanted.is_from_now {
             query.after = Some(ledger.newest_event().await?);
         }
         Ok(Self {
             news: ledger.event_news(),
-            ledger,
+            registry: Arc::clone(&app.registry),
             query,
             has_moved: false,
             stopping: Box::pin(app.registry.stopping()),
@@ -249,13 +272,21 @@ impl Tail {
     async fn read(&mut self) -> Result<Vec<ledger::Event>, ApiError> {
         // Seen before the log is read: what is written after that is news.
         self.news.mark_unchanged();
-        match self.ledger.events(self.query.clone()).await? {
+        let page = self.registry.ledger().events(self.query.clone()).await;
+        if page.is_err() && self.registry.is_stopping() {
+            // The ledger is closed last, after this reader was to be told.
+            return Err(ApiError::ShuttingDown);
+        }
+        match page? {
             Page::Events { events, next } => {
                 self.has_moved = self.query.after != Some(next);
                 self.query.after = Some(next);
                 Ok(events)
             }
-            Page::Expired { oldest } => Err(ApiError::CursorExpired(oldest)),
+            Page::Expired { oldest, newest } if self.query.after > Some(newest) => {
+                Err(ApiError::CursorAhead { oldest, newest })
+            }
+            Page::Expired { oldest, .. } => Err(ApiError::CursorExpired(oldest)),
         }
     }
 
@@ -310,14 +341,16 @@ impl Lines {
 
 /// Reads the log of events: messages that came in or were sent, and what became of them. To get the next ones, give the `next`
 /// of the answer as `after`.
-#[utoipa::path(get, path = "/events", tag = "events", params(EventsInQuery), responses(
+#[utoipa::path(get, path = "/events", tag = "events", params(EventsInQuery, SessionInHeader), responses(
     (status = 200, description = "A part of the log; empty when nothing is new", body = Events, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn read(
     State(app): State<AppState>,
     caller: Caller,
-    wanted: Wanted,
+    mut wanted: Wanted,
+    TargetIfNamed(target): TargetIfNamed,
 ) -> Result<Json<Events>, ApiError> {
+    wanted.of_session(target.as_ref());
     let mut tail = Tail::open(&app, &wanted).await?;
     if wanted.is_from_now && wanted.wait.is_zero() {
         return Ok(Json(Events::of(&[], tail.cursor())));

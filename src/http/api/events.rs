@@ -10,7 +10,8 @@
 //! | `stopping` | the service stops, and the stream with it |
 //!
 //! Of what the sessions are doing, a caller that reads slowly misses steps on the way, and never the last. It opens a stream that was
-//! cut again, and that begins with all there is, so nothing has to be remembered for it: the ids only count. Of the log it misses
+//! cut again, and that begins with all there is, so nothing has to be remembered for it: without `types` the ids only count, and with
+//! `types=session` there are none. Of the log it misses
 //! nothing: the ids are cursors, and a stream that is opened with the last one goes on behind it.
 
 use std::sync::Arc;
@@ -63,9 +64,13 @@ pub(in crate::http) async fn stream(
         let (app, caller) = (app.clone(), caller.clone());
         move || caller.is_still_let_in(&app.keys)
     };
-    let shows_sessions = wanted.sessions;
+    let (shows_sessions, is_named) = (wanted.sessions, wanted.is_named);
     let log = wanted.open(&app, target.as_ref()).await?;
     Ok(match log {
+        None if is_named => {
+            let sessions = sessions(app, caller, target).map(Line::without_id);
+            feed.answer(is_let_in, sessions)
+        }
         None => feed.answer(is_let_in, sessions(app, caller, target)),
         Some(log) if shows_sessions => {
             let sessions = sessions(app, caller, target).map(Line::without_id);

@@ -84,12 +84,14 @@ impl FromBody for Meant {
             None | Some(Value::Null) => return Ok(Self(None)),
             Some(ids) => ids.as_array().ok_or_else(wrong)?,
         };
-        let texts: Option<Vec<_>> = ids
-            .iter()
-            .map(|id| id.as_str().map(str::to_owned))
-            .collect();
-        let texts = texts.filter(|ids| (1..=MOST_NAMED).contains(&ids.len()));
-        Ok(Self(Some(texts.ok_or_else(wrong)?)))
+        if !(1..=MOST_NAMED).contains(&ids.len()) {
+            return Err(wrong().into());
+        }
+        // One that stands there twice is one.
+        let texts = ids.iter().map(|id| id.as_str().map(str::to_owned));
+        let texts: Option<BTreeSet<_>> = texts.collect();
+        let texts = texts.ok_or_else(wrong)?;
+        Ok(Self(Some(texts.into_iter().collect())))
     }
 }
 
@@ -191,7 +193,7 @@ pub(in crate::http) async fn show(Reached(shown): Reached) -> Json<WebhookAnswer
 #[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "change_webhook", tag = "webhooks", params(WebhookInPath), request_body(content = WebhookBody, content_type = "application/json", examples(
     ("switch it off" = (value = json!({"enabled": false}))),
 )), responses(
-    (status = 200, description = "The webhook as it is now", body = WebhookAnswer, content_type = "application/json"),
+    (status = 200, description = "The webhook as it is now, with its secret if the service has made another", body = WebhookAnswer, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn change(
     State(app): State<AppState>,
@@ -203,8 +205,11 @@ pub(in crate::http) async fn change(
         return Err(ApiError::OtherSessionsOfWebhook);
     }
     check_sessions(&app, &draft)?;
-    let shown = app.webhooks.change(&shown.id, draft).await?;
-    Ok(Json(WebhookAnswer::of(&shown, None)))
+    if caller.limited_to().is_some() {
+        draft.check_takes_no_headers_along(&shown.webhook)?;
+    }
+    let (shown, secret) = app.webhooks.change(&shown.id, draft).await?;
+    Ok(Json(WebhookAnswer::of(&shown, secret)))
 }
 
 /// Removes a webhook, and all that was still to be given to it.
@@ -289,11 +294,9 @@ pub(in crate::http) async fn redrive(
     Reached(shown): Reached,
     Json(Meant(events)): Json<Meant>,
 ) -> Result<Json<Redriven>, ApiError> {
+    let named = events.as_ref().map(Vec::len);
     let redriven = app.webhooks.redrive(&shown.id, events).await?;
-    Ok(Json(Redriven {
-        success: true,
-        redriven,
-    }))
+    Ok(Json(Redriven::of(redriven, named)))
 }
 
 /// Sends an event of the type `webhook.test` to a webhook, once and at once, and waits for its answer for up to 15 s. It is sent to a

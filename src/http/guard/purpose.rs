@@ -58,8 +58,11 @@ const PARTS: [&str; 4] = ["id", "name", "nombre", "key"];
 /// `X-Device-Id`, which apps and proxies add, are let be.
 const NOT_IN_HEADERS: [&str; 3] = ["client", "device", "phone"];
 
-/// What the address of a code may have: what is read of it, and what pages add against caches.
-const ALLOWED_WITH_CODE: [&str; 4] = ["format", "_", "t", "ts"];
+/// What pages add against caches.
+const AGAINST_CACHES: [&str; 3] = ["_", "t", "ts"];
+
+/// What is read of the address of a code.
+const FORMAT: &str = "format";
 
 /// Refuses a POST that names no session and has a field, a parameter or a header that may have been meant to.
 pub(super) fn check_post<B: FromBody>(
@@ -99,9 +102,28 @@ pub(in crate::http) fn check_read(parts: &Parts, app: &AppState) -> Result<(), A
     check_query(parts, app, is_meant_as_id)
 }
 
+/// Refuses a read with a parameter that its route does not know.
+pub(in crate::http) fn check_parameters(
+    parts: &Parts,
+    known: &'static [&'static str],
+) -> Result<(), ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let is_known = |name: &str| known.contains(&name) || AGAINST_CACHES.contains(&name);
+    match names.find(|name| !is_known(name)) {
+        Some(name) => Err(ApiError::UnknownParameter {
+            name: name.chars().take(LONGEST_NAME).collect(),
+            known,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a request for a login code that names no session and has a parameter that is not known, or such a header.
 pub(super) fn check_code(parts: &Parts, app: &AppState) -> Result<(), ApiError> {
-    check_query(parts, app, |name| !ALLOWED_WITH_CODE.contains(&name))
+    check_query(parts, app, |name| {
+        name != FORMAT && !AGAINST_CACHES.contains(&name)
+    })
 }
 
 fn check_query(

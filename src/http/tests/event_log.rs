@@ -92,18 +92,47 @@ async fn what_is_asked_wrongly_is_refused_with_the_remedy() {
         ("types=messages", "INVALID_TYPES"),
         ("types=", "INVALID_TYPES"),
         ("after=soon", "INVALID_AFTER"),
+        ("after=-1", "INVALID_AFTER"),
         ("limit=0", "INVALID_LIMIT"),
         ("limit=1001", "INVALID_LIMIT"),
         ("wait=61", "INVALID_WAIT"),
         ("wait=-1", "INVALID_WAIT"),
         ("cliente_id=a%20b", "INVALID_CLIENTE_ID"),
-        ("client_id=51", "INVALID_CLIENTE_ID"),
+        ("client_id=51", "INVALID_PARAMETER"),
+        ("session=51", "INVALID_PARAMETER"),
+        ("type=message", "INVALID_PARAMETER"),
     ] {
         assert_refused(&api.get(&format!("/events?{query}")).await, 400, code);
     }
-    let expired = api.get("/events?after=7").await;
-    assert_refused(&expired, 410, "CURSOR_EXPIRED");
-    assert_eq!(expired.json()["oldest"], 0);
+    let refusal = async |path: &str| api.get(path).await.json()["error"].to_string();
+    let unknown = refusal("/events?session=51").await;
+    assert!(
+        unknown.contains("session") && unknown.contains("cliente_id, types, after, limit, wait"),
+        "{unknown}"
+    );
+    let types = refusal("/events?types=message,messages").await;
+    assert!(types.contains(r#"\"messages\""#), "{types}");
+    let of_stream = api.get("/events/stream?types=message&wait=5").await;
+    assert_refused(&of_stream, 400, "INVALID_PARAMETER");
+    assert_eq!(api.get("/events?_=1699").await.status, 200);
+    let ahead = api.get("/events?after=7").await;
+    assert_refused(&ahead, 410, "CURSOR_EXPIRED");
+    assert_eq!(ahead.json()["oldest"], 0);
+    let why = ahead.json()["error"].to_string();
+    assert!(
+        why.contains("the log ends before this cursor, at 0"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn the_header_names_the_session_of_the_log_as_everywhere() {
+    let api = Api::new(&[]);
+    write(&api, [event("51", "a", EventKind::Message)]).await;
+    write(&api, [event("52", "b", EventKind::Message)]).await;
+    let heard = api.get_as("/events", "52").await.json();
+    assert_eq!(heard["events"].as_array().unwrap().len(), 1, "{heard}");
+    assert_eq!(heard["events"][0]["session"], "52");
 }
 
 #[tokio::test]
@@ -243,6 +272,8 @@ async fn one_stream_shows_events_and_what_the_sessions_are_doing() {
     assert_eq!(changed.data["session"], "51");
     let mut states = Stream::open(&api, "/events/stream?types=session", "").await;
     assert_eq!(states.next().await.unwrap().name, "sessions");
+    // Whoever knows `types` would take an id for a cursor.
+    assert_eq!(states.last_id, "");
 }
 
 #[tokio::test]

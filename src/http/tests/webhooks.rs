@@ -84,6 +84,13 @@ async fn what_cannot_be_taken_is_refused_by_the_name_of_its_field() {
         assert_refused(&answer, 400, "INVALID_WEBHOOK");
     }
     assert_eq!(api.post(&redrive, "").await.json()["redriven"], 0);
+    // One that stands there twice is one.
+    let unknown = json!({"event_ids": ["evt_1", "evt_2", "evt_1"]});
+    let redriven = api.post(&redrive, unknown.to_string()).await.json();
+    assert_eq!(
+        (&redriven["redriven"], &redriven["not_dead"]),
+        (&json!(0), &json!(2))
+    );
 
     let single = Api::new(&[("SESSION_MODE", "single")]);
     let body = json!({"url": URL, "cliente_ids": [51]});

@@ -20,7 +20,7 @@ pub(in crate::http::wire) use session::Cause;
 
 use super::spelling::Misspelt;
 use crate::{
-    delivery::{DownloadError, InvalidField, WebhookError},
+    delivery::{self, DownloadError, InvalidField, WebhookError},
     keys::Scope,
     ledger::{LedgerError, ReadError},
     media::MediaError,
@@ -271,12 +271,13 @@ causes! {
     InvalidAfter = InvalidAfter,
     #[error("limit must be a whole number, 1 to {0}")]
     InvalidLimit(usize) = InvalidLimit,
-    #[error("after must be a whole number, the next of the answer before, or latest")]
+    #[error("after must be a whole number from 0 on, the next of the answer before, or latest")]
     InvalidCursor = InvalidAfter,
-    #[error(
-        "types must be of message, message.own, message.ack, message.edited, message.revoked, message.reaction, message.waiting, message.resolved, group.joined, group.left, group.participants, group.updated, session.status, or message.any for the first two; with commas between them"
-    )]
-    InvalidEventTypes = InvalidTypes,
+    #[error("types has {word:?}, which is none: give of {}, with commas between them; message.any is message and message.own", delivery::all_types())]
+    InvalidEventTypes {
+        /// The begin of the word.
+        word: String,
+    } = InvalidTypes,
     #[error("wait must be a whole number of seconds, 0 to 60")]
     InvalidEventWait = InvalidWait,
     /// With the oldest cursor that misses nothing of what is left.
@@ -284,6 +285,22 @@ causes! {
         "events behind this cursor are no longer there: go on with after={0}; what was before that cannot be had here any more"
     )]
     CursorExpired(i64) = CursorExpired,
+    #[error(
+        "the log ends before this cursor, at {newest}: an older copy of the ledger was put back, or the number is of another service; go on with after={oldest}, and take no event twice by its id"
+    )]
+    CursorAhead {
+        /// The oldest cursor that misses nothing of what is left.
+        oldest: i64,
+        /// The cursor behind the last event.
+        newest: i64,
+    } = CursorExpired,
+    #[error("the query has {name:?}, which is not known here: give {}", .known.join(", "))]
+    UnknownParameter {
+        /// The begin of its name.
+        name: String,
+        /// What may be given.
+        known: &'static [&'static str],
+    } = InvalidParameter,
     #[error("the path has no address of a chat: {0}; a group is named by its address, which ends in @g.us")]
     InvalidChatInPath(InvalidRecipient) = InvalidChat,
     #[error("the path has no address of a group: it ends in @g.us, as GET /groups has it")]

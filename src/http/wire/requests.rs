@@ -333,7 +333,7 @@ pub(in crate::http) struct RevokeBody {
     #[serde(default)]
     #[schema(value_type = Option<NamedClienteId>)]
     pub(in crate::http) cliente_id: Given<AnyClienteId>,
-    /// For whom it is deleted; without it for everybody.
+    // As for `state` of TypingBody.
     #[serde(default)]
     #[schema(value_type = Option<RevokeFor>, inline, nullable = false)]
     pub(in crate::http) r#for: Given<RevokeFor>,
@@ -347,7 +347,7 @@ pub(in crate::http) struct RevokeBody {
     pub(in crate::http) idempotency_key: Given<String>,
 }
 
-/// For whom a message is deleted.
+/// For whom a message is deleted; for everybody if it is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::http) enum RevokeFor {
@@ -373,7 +373,7 @@ pub(in crate::http) struct TypingBody {
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 1, example = 51)]
     pub(in crate::http) cliente_id: Given<AnyClienteId>,
-    /// What the other members of the chat see.
+    // Its type says what it is. utoipa would put words of its own beside that, as a schema of an object, and nothing is both.
     #[serde(default)]
     #[schema(value_type = TypingState, inline, required = true)]
     pub(in crate::http) state: Given<TypingState>,
@@ -410,8 +410,8 @@ pub(in crate::http) struct ContactGiven {
     pub(in crate::http) phone: String,
 }
 
-/// The body of `POST /sessions/{id}/passkey`: what `credential.toJSON()` gives in a browser. Other fields are not looked at. It is
-/// read by [`Assertion::parse`](crate::session::Assertion::parse), which names what is wrong.
+/// The body of `POST /sessions/{id}/passkey`: what `credential.toJSON()` gives in a browser. Other fields are not looked at.
+// It is read by `Assertion::parse`, which names what is wrong.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = PasskeyAssertion)]
 #[expect(dead_code, reason = "only its names and its schema are used")]
@@ -434,8 +434,8 @@ pub(in crate::http) struct PasskeyBody {
     response: Given<IgnoredAny>,
 }
 
-/// The body of `POST /webhooks`, which needs `url`, and of `PATCH /webhooks/{id}`, which changes what it has. It is read by
-/// [`Draft::parse`](crate::delivery::Draft::parse), which names what is wrong.
+/// The body of `POST /webhooks`, which needs `url`, and of `PATCH /webhooks/{id}`, which changes what it has.
+// It is read by `Draft::parse`, which names what is wrong.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = WebhookRequest)]
 #[expect(dead_code, reason = "only its names and its schema are used")]
@@ -452,7 +452,8 @@ pub(in crate::http) struct WebhookBody {
     #[serde(default)]
     #[schema(value_type = Option<Vec<NamedClienteId>>, nullable = true)]
     cliente_ids: Given<IgnoredAny>,
-    /// What events are signed with: `whsec_` and the base64 of 24 to 64 bytes. Left out: the service makes one, and shows it once.
+    /// What events are signed with: `whsec_` and the base64 of 24 to 64 bytes. Null, or left out of a new webhook: the service makes one, and
+    /// shows it once.
     #[serde(default)]
     #[schema(value_type = Option<String>, nullable = true)]
     secret: Given<IgnoredAny>,

@@ -318,8 +318,9 @@ pub(in crate::ledger) fn find(file: &File, id: &str) -> Result<Option<Event>, St
 pub(in crate::ledger) fn read(file: &File, query: &EventQuery) -> Result<Page, StoreError> {
     let oldest = forgotten(file)?;
     let after = query.after.unwrap_or(oldest);
-    if after < oldest || newest(file)? < after {
-        return Ok(Page::Expired { oldest });
+    let newest = newest(file)?;
+    if after < oldest || newest < after {
+        return Ok(Page::Expired { oldest, newest });
     }
     let mut statement = file.prepare_cached(statements::AFTER)?;
     let mut rows = statement.query([after])?;

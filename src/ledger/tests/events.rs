@@ -315,7 +315,14 @@ async fn a_cursor_that_would_miss_something_has_expired() {
     assert_eq!(read(&ledger, after(10)).await, (vec![], 10));
     for lost in [0, 5, 11, -1] {
         let page = ledger.events(after(lost)).await.unwrap();
-        assert_eq!(page, Page::Expired { oldest: 6 }, "{lost}");
+        assert_eq!(
+            page,
+            Page::Expired {
+                oldest: 6,
+                newest: 10
+            },
+            "{lost}"
+        );
     }
     // Nothing personal is left of the ones that are forgotten, and those that are recognised are not written again.
     let places = ledger

@@ -218,7 +218,8 @@ pub(crate) struct Hearing {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     adapter: Option<Cow<'static, str>>,
-    /// Everything that happened up to this moment, by WhatsApp's clock, is in the log; as of the last time when that was noted.
+    /// Everything that happened up to this moment, by WhatsApp's clock, is in the log; as of the last time when that was noted. It
+    /// stands still while nothing happens: `state` says whether the session hears.
     #[serde(skip_serializing_if = "Option::is_none")]
     heard_until: Option<Moment>,
     /// When the newest event happened that was written since the page is open.

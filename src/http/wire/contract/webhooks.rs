@@ -230,9 +230,23 @@ impl DeliveriesAnswer {
 /// `POST /webhooks/{id}/redrive`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Redriven {
-    pub(in crate::http) success: bool,
+    success: bool,
     /// How many deliveries are tried again.
-    pub(in crate::http) redriven: usize,
+    #[serde(rename = "redriven")]
+    count: usize,
+    /// How many of the events that were named are not among those given up: they are unknown, delivered, or wait already.
+    not_dead: usize,
+}
+
+impl Redriven {
+    /// For a request that named so many events, or meant all.
+    pub(in crate::http) fn of(count: usize, named: Option<usize>) -> Self {
+        Self {
+            success: true,
+            count,
+            not_dead: named.map_or(0, |named| named.saturating_sub(count)),
+        }
+    }
 }
 
 /// `POST /webhooks/{id}/test`: what became of the event.

@@ -105,7 +105,7 @@ impl ApiError {
             body.message_id = Some(message_id);
         } else if let Self::Connect(ConnectError::LinkedElsewhere { session }) = self {
             body.linked_session = session.as_ref().map(ClienteId::as_str);
-        } else if let Self::CursorExpired(oldest) = self {
+        } else if let Self::CursorExpired(oldest) | Self::CursorAhead { oldest, .. } = self {
             body.oldest = Some(*oldest);
         } else if let Self::Connect(ConnectError::Full(full)) = self {
             (body.running, body.limit) = (Some(full.running), Some(full.limit));

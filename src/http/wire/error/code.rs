@@ -86,6 +86,7 @@ codes! {
     InvalidDryRun = BAD_REQUEST, Usual, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
     InvalidIdempotencyKey = BAD_REQUEST, Usual, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
     InvalidState = BAD_REQUEST, Usual, "INVALID_STATE", "Give a state of a message, or of a delivery, in small letters";
+    InvalidParameter = BAD_REQUEST, Usual, "INVALID_PARAMETER", "The query has a parameter that this route does not know, which would be ignored in silence: the message names it and lists those that there are";
     InvalidAfter = BAD_REQUEST, Usual, "INVALID_AFTER", "Give the next of the answer before; to GET /events also latest";
     InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000, or to as many as the message says";
     InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code; to GET /events whole seconds, 0 to 60";
