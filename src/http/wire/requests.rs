@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     contract::NamedClienteId,
-    waha::{WahaCodeBody, WahaSendBody, WahaSessionBody},
+    waha::{WahaCodeBody, WahaReactionBody, WahaSendBody, WahaSessionBody},
 };
 use crate::extras::{MediumKind, Place, Question};
 
@@ -120,6 +120,7 @@ pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
         fields_of::<WebhookBody>(),
         fields_of::<RedriveBody>(),
         fields_of::<WahaSendBody>(),
+        fields_of::<WahaReactionBody>(),
         fields_of::<WahaSessionBody>(),
         fields_of::<WahaCodeBody>(),
     ];

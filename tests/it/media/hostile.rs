@@ -15,14 +15,14 @@ use super::{BASE64_STANDARD, PNG};
 use crate::support::Service;
 
 /// A web server that answers as no good one does.
-pub(super) struct Site {
+pub(crate) struct Site {
     address: String,
     _server: AbortOnDropHandle<()>,
 }
 
 impl Site {
     /// Also gives this file as a good one does: as `/lista.pdf`, and moved.
-    pub(super) async fn serve(pdf: Vec<u8>) -> Self {
+    pub(crate) async fn serve(pdf: Vec<u8>) -> Self {
         let redirect =
             |to: &'static str| get(async move || (StatusCode::FOUND, [(header::LOCATION, to)]));
         let typed = |kind: &'static str, encoding: &'static str| {
@@ -66,7 +66,7 @@ impl Site {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }
