@@ -204,10 +204,16 @@ pub struct Quoted {
     pub from: Option<Person>,
 }
 
+/// What the id of an event begins with, and that of the file that its message brings. The id of a file that is to be sent begins
+/// otherwise (`media`).
+pub const EVENT_ID_START: &str = "evt_";
+/// See [`EVENT_ID_START`].
+pub const MEDIA_ID_START: &str = "med_";
+
 /// The id of the file that the message of an event brings, from the id of the event.
 pub fn media_id(event: &str) -> Option<String> {
-    let digits = event.strip_prefix("evt_")?;
-    Some(format!("med_{digits}"))
+    let digits = event.strip_prefix(EVENT_ID_START)?;
+    Some(format!("{MEDIA_ID_START}{digits}"))
 }
 
 /// Where the file with this id is.

@@ -21,6 +21,7 @@ pub(super) async fn bench() -> bool {
         sessions: number("--sessions").unwrap_or(SESSIONS),
         is_attended: false,
         pause: BUSY,
+        has_media: true,
         others: Some(argument("--others-ms").map_or(TALKATIVE, milliseconds)),
         log: argument("--log").map(Into::into),
     };

@@ -82,6 +82,7 @@ pub(super) async fn soak() -> bool {
         sessions,
         is_attended: false,
         pause: PAUSE,
+        has_media: false,
         others: None,
         log: argument("--log").map(Into::into),
     };

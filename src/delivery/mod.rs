@@ -60,6 +60,7 @@ pub use webhook::{
 use worker::{Given, Receiver, Shared as Running, Worker, by_then};
 
 use crate::{
+    heard::EVENT_ID_START,
     ledger::{
         Beginning, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Event, Filter,
         Ledger, LedgerError, NewConsumer, OpenDelivery, ReadError,
@@ -673,7 +674,7 @@ impl Webhooks {
         self.loaded().await?;
         let known = self.known(id)?;
         let hook = Arc::clone(&known.running.state.borrow().receiver);
-        let event_id = format!("evt_{:032x}", rand::random::<u128>());
+        let event_id = format!("{EVENT_ID_START}{:032x}", rand::random::<u128>());
         let payload = Payload::Test {
             id: &event_id,
             at: Timestamp::now(),

@@ -1,8 +1,10 @@
 //! An event as WAHA, another WhatsApp API, sends it: for receivers that were written for that one.
 //!
-//! Shapes by WAHA's documentation (waha.devlike.pro/docs/how-to/events, October 2026). Not responsible for what has no
-//! counterpart there: `_data` has the event as this service knows it. Pure.
+//! Shapes by WAHA's documentation (waha.devlike.pro/docs/how-to/events, October 2026); those of groups by its `OpenAPI` document and by what
+//! its engine WEBJS sends (docs/waha.md). Not responsible for what has no counterpart there: `_data` has the event as this service knows
+//! it. Pure.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
     },
     ledger::{Event, EventKind},
     masked::Text,
+    stored::StoredMessage,
 };
 
 /// WAHA has several ways to WhatsApp; this one is the one through WhatsApp Web in a browser.
@@ -21,39 +24,64 @@ pub const ENGINE: &str = "WEBJS";
 /// WAHA's free version calls itself so.
 pub const TIER: &str = "CORE";
 
-/// The events that are sent, each under the same word as in this service.
-pub const EVENTS: [&str; 8] = [
-    "message",
-    "message.any",
-    "message.ack",
-    "message.edited",
-    "message.revoked",
-    "message.reaction",
-    "message.waiting",
-    "session.status",
+/// WAHA's word for a message, whoever wrote it.
+const ANY_MESSAGE: &str = "message.any";
+
+/// The events that are sent, each by WAHA's word and by that of this service.
+const EVENTS: [(&str, &str); 12] = [
+    ("message", EventKind::Message.as_str()),
+    (ANY_MESSAGE, ANY_MESSAGE),
+    ("message.ack", EventKind::Ack.as_str()),
+    ("message.edited", EventKind::Edited.as_str()),
+    ("message.revoked", EventKind::Revoked.as_str()),
+    ("message.reaction", EventKind::Reaction.as_str()),
+    ("message.waiting", EventKind::Waiting.as_str()),
+    ("group.v2.join", EventKind::GroupJoined.as_str()),
+    ("group.v2.leave", EventKind::GroupLeft.as_str()),
+    (
+        "group.v2.participants",
+        EventKind::GroupParticipants.as_str(),
+    ),
+    ("group.v2.update", EventKind::GroupUpdated.as_str()),
+    ("session.status", EventKind::Status.as_str()),
 ];
 
 /// All events, as WAHA writes that.
 const ALL: &str = "*";
 
+/// The events that are sent, in WAHA's words.
+pub fn events() -> Vec<&'static str> {
+    EVENTS.iter().map(|(event, _)| *event).collect()
+}
+
+/// WAHA's word for a type of events.
+fn event_of(kind: &str) -> Option<&'static str> {
+    let found = EVENTS.iter().find(|(_, own)| *own == kind);
+    found.map(|(event, _)| *event)
+}
+
 /// The types of events that a webhook of WAHA's wants; `None`: all. The error is one that is not sent.
-pub fn types_of(events: &[String]) -> Result<Option<&[String]>, &str> {
+pub fn types_of(events: &[String]) -> Result<Option<Vec<&'static str>>, &str> {
     if events.iter().any(|event| event == ALL) {
         return Ok(None);
     }
-    let unknown = events
+    let type_of = |event: &str| {
+        let found = EVENTS.iter().find(|(known, _)| *known == event);
+        found.map(|(_, own)| *own)
+    };
+    let types = events
         .iter()
-        .find(|event| !EVENTS.contains(&event.as_str()));
-    unknown.map_or(Ok(Some(events)), |event| Err(event))
+        .map(|event| type_of(event).ok_or(event.as_str()));
+    types.collect::<Result<_, _>>().map(Some)
 }
 
 /// What a webhook that wants these types wants, as WAHA lists it.
 pub fn events_of(types: &[String]) -> Vec<&str> {
     if types.is_empty() {
-        vec![ALL]
-    } else {
-        types.iter().map(String::as_str).collect()
+        return vec![ALL];
     }
+    let words = types.iter().map(|kind| event_of(kind).unwrap_or(kind));
+    words.collect()
 }
 
 /// The event with its envelope; `None`: WAHA has no such event. `has_message` is whether the receiver asked for `message`, which
@@ -64,27 +92,26 @@ pub(super) fn envelope(event: &Event, has_message: bool) -> Option<Value> {
         .phone
         .as_deref()
         .map(|phone| format!("{phone}@c.us"));
-    let (name, payload) = match event.kind {
-        EventKind::Message => {
-            let name = if has_message {
-                "message"
-            } else {
-                "message.any"
-            };
-            (name, message(event, me.as_deref()))
+    let is_incoming = event.kind == EventKind::Message;
+    let name = if event.kind == EventKind::OwnMessage || (is_incoming && !has_message) {
+        ANY_MESSAGE
+    } else {
+        event_of(event.kind.as_str())?
+    };
+    let payload = match event.kind {
+        EventKind::Message | EventKind::OwnMessage | EventKind::Waiting => {
+            message(event, me.as_deref())
         }
-        EventKind::OwnMessage => ("message.any", message(event, me.as_deref())),
-        EventKind::Waiting => ("message.waiting", message(event, me.as_deref())),
-        EventKind::Ack => ("message.ack", ack(event)),
-        EventKind::Edited => ("message.edited", edit(event, me.as_deref())),
-        EventKind::Revoked => ("message.revoked", revoke(event)),
-        EventKind::Reaction => ("message.reaction", reaction(event, me.as_deref())),
-        EventKind::GroupJoined => ("group.v2.join", group_joined(event)),
-        EventKind::GroupLeft => ("group.v2.leave", group_left(event)),
-        EventKind::GroupParticipants => ("group.v2.participants", group_participants(event)),
-        EventKind::GroupUpdated => ("group.v2.update", group_updated(event)),
-        EventKind::Status => ("session.status", Some(status_news(event))),
-        EventKind::Resolved => return None,
+        EventKind::Ack => ack(event),
+        EventKind::Edited => edit(event, me.as_deref()),
+        EventKind::Revoked => revoke(event),
+        EventKind::Reaction => reaction(event, me.as_deref()),
+        EventKind::GroupJoined => group_joined(event),
+        EventKind::GroupLeft => group_left(event),
+        EventKind::GroupParticipants => group_participants(event),
+        EventKind::GroupUpdated => group_updated(event),
+        EventKind::Status => Some(status_news(event)),
+        EventKind::Resolved => None,
     };
     Some(json!({
         "id": event.id,
@@ -114,19 +141,66 @@ fn heard<T: serde::de::DeserializeOwned>(event: &Event) -> Option<T> {
 
 /// A person's address: by the number, where that is known.
 fn address(person: &Person) -> Option<String> {
-    let by_number = person.phone.as_deref().map(|phone| format!("{phone}@c.us"));
-    by_number.or_else(|| person.lid.as_deref().map(str::to_owned))
+    by_number(person).or_else(|| person.lid.as_deref().map(str::to_owned))
+}
+
+fn by_number(person: &Person) -> Option<String> {
+    person.phone.as_deref().map(|phone| format!("{phone}@c.us"))
 }
 
 /// The address of a chat: that of the person by their number, where that is known.
-fn chat_of(chat: &str, is_group: bool, person: Option<&Person>) -> String {
+pub fn chat_of(chat: &str, is_group: bool, person: Option<&Person>) -> String {
     let of_person = person.filter(|_| !is_group).and_then(address);
     of_person.unwrap_or_else(|| chat.to_owned())
 }
 
 fn message(event: &Event, me: Option<&str>) -> Option<Value> {
     let heard: HeardMessage = heard(event)?;
-    let is_own = event.kind == EventKind::OwnMessage;
+    let is_from_here = event.source == Some(Source::Api);
+    let said = Said {
+        is_own: event.kind == EventKind::OwnMessage,
+        seconds: Some(event.happened_at.as_second()),
+        source: Some(if is_from_here { "api" } else { "app" }),
+        media_url: media_id(&event.id).map(|id| media_path(&id)),
+        ack: None,
+        data: data(event),
+    };
+    message_of(&heard, said, me)
+}
+
+/// A message that the page has stored. `me`: the address of the account.
+pub fn stored_message(stored: &StoredMessage, me: Option<&str>) -> Option<Value> {
+    let said = Said {
+        is_own: stored.is_own,
+        seconds: stored.timestamp.map(Timestamp::as_second),
+        // WAHA says it in events only; nor does the page know it.
+        source: None,
+        media_url: None,
+        ack: stored.ack,
+        data: serde_json::to_value(stored).ok()?,
+    };
+    message_of(&stored.message, said, me)
+}
+
+/// What WAHA says of a message beside what was heard of it.
+struct Said {
+    is_own: bool,
+    seconds: Option<i64>,
+    source: Option<&'static str>,
+    media_url: Option<String>,
+    ack: Option<i32>,
+    data: Value,
+}
+
+fn message_of(heard: &HeardMessage, said: Said, me: Option<&str>) -> Option<Value> {
+    let Said {
+        is_own,
+        seconds,
+        source,
+        media_url,
+        ack,
+        data,
+    } = said;
     let other = if is_own {
         heard.to.as_ref()
     } else {
@@ -142,19 +216,19 @@ fn message(event: &Event, me: Option<&str>) -> Option<Value> {
     };
     let mut payload = json!({
         "id": &*heard.id,
-        "timestamp": event.happened_at.as_second(),
+        "timestamp": seconds,
         "from": from,
         "fromMe": is_own,
-        "source": if event.source == Some(Source::Api) { "api" } else { "app" },
+        "source": source,
         "to": to,
         "participant": if heard.is_group { author } else { None },
-        "body": body(&heard),
+        "body": body(heard),
         "hasMedia": heard.media.is_some(),
-        "media": heard.media.as_ref().map(|media| media_of(media, &event.id)),
-        "ack": null,
-        "ackName": null,
+        "media": heard.media.as_ref().map(|media| media_of(media, media_url.as_deref())),
+        "ack": ack,
+        "ackName": ack.map(ack_name),
         "vCards": vcards,
-        "_data": data(event),
+        "_data": data,
     });
     let fields = payload.as_object_mut()?;
     if let Some(location) = &heard.location {
@@ -199,9 +273,9 @@ fn body(heard: &HeardMessage) -> &str {
 }
 
 /// Its address is a path of this service, which takes a key.
-fn media_of(media: &Media, event: &str) -> Value {
+fn media_of(media: &Media, url: Option<&str>) -> Value {
     json!({
-        "url": media_id(event).map(|id| media_path(&id)),
+        "url": url,
         "mimetype": media.mimetype,
         "filename": media.filename.as_deref(),
     })
@@ -313,8 +387,11 @@ fn group_participants(event: &Event) -> Option<Value> {
         GroupAction::Promoted => ("promote", "admin"),
         GroupAction::Demoted => ("demote", "participant"),
     };
-    let people = heard.participants.iter().filter_map(address);
-    let people: Vec<Value> = people.map(|id| json!({ "id": id, "role": role })).collect();
+    let shown = |person: &Person| {
+        let id = address(person)?;
+        Some(json!({ "id": id, "pn": by_number(person), "role": role }))
+    };
+    let people: Vec<Value> = heard.participants.iter().filter_map(shown).collect();
     Some(json!({
         "type": kind,
         "timestamp": event.happened_at.as_second(),
@@ -369,8 +446,6 @@ fn status_news(event: &Event) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::ledger::Me;
 
@@ -472,7 +547,10 @@ mod tests {
             assert_eq!(changed["payload"]["type"], kind);
             assert_eq!(
                 changed["payload"]["participants"],
-                json!([{"id": "5491158254201@c.us", "role": role}, {"id": "222@lid", "role": role}])
+                json!([
+                    {"id": "5491158254201@c.us", "pn": "5491158254201@c.us", "role": role},
+                    {"id": "222@lid", "pn": null, "role": role},
+                ])
             );
         }
         let renamed = json!({"what": "subject", "subject": "Familia"});

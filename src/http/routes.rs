@@ -407,7 +407,7 @@ pub(super) fn all() -> Routes {
 /// Those of WAHA. It has a document of its own for them, with which its clients were made: in this one each thing would stand twice.
 #[expect(clippy::too_many_lines, reason = "a table: one entry for each route")]
 fn of_waha(mut routes: Routes) -> Routes {
-    let rows: [(Method, &str, Access, MethodRouter<AppState>); 21] = [
+    let rows: [(Method, &str, Access, MethodRouter<AppState>); 32] = [
         (Method::GET, "/ping", Access::Open, get(waha::server::ping)),
         (
             Method::GET,
@@ -508,6 +508,30 @@ fn of_waha(mut routes: Routes) -> Routes {
         ),
         (
             Method::POST,
+            "/api/sendImage",
+            SEND,
+            post(waha::sending::image),
+        ),
+        (
+            Method::POST,
+            "/api/sendFile",
+            SEND,
+            post(waha::sending::file),
+        ),
+        (
+            Method::POST,
+            "/api/sendVoice",
+            SEND,
+            post(waha::sending::voice),
+        ),
+        (
+            Method::POST,
+            "/api/sendVideo",
+            SEND,
+            post(waha::sending::video),
+        ),
+        (
+            Method::POST,
             "/api/sendLocation",
             SEND,
             post(waha::sending::location),
@@ -523,6 +547,48 @@ fn of_waha(mut routes: Routes) -> Routes {
             "/api/sendContactVcard",
             SEND,
             post(waha::sending::contacts),
+        ),
+        (
+            Method::POST,
+            "/api/sendSeen",
+            SEND,
+            post(waha::in_chat::seen),
+        ),
+        (
+            Method::POST,
+            "/api/startTyping",
+            SEND,
+            post(waha::in_chat::start_typing),
+        ),
+        (
+            Method::POST,
+            "/api/stopTyping",
+            SEND,
+            post(waha::in_chat::stop_typing),
+        ),
+        (
+            Method::PUT,
+            "/api/reaction",
+            SEND,
+            put(waha::in_chat::react),
+        ),
+        (
+            Method::GET,
+            "/api/{id}/chats",
+            RECEIVE,
+            get(waha::chats::list),
+        ),
+        (
+            Method::GET,
+            "/api/{id}/chats/overview",
+            RECEIVE,
+            get(waha::chats::overview),
+        ),
+        (
+            Method::GET,
+            "/api/{id}/chats/{chatId}/messages",
+            RECEIVE,
+            get(waha::chats::messages),
         ),
     ];
     for (method, path, access, handler) in rows {

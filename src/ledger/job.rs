@@ -30,6 +30,7 @@ use super::{
         events,
         generations::{self, RestoredCopy, Stale},
         hearing::{self, HeardUntil},
+        places,
         sends::{self, Changed, Entered},
     },
     tally::Tally,
@@ -418,6 +419,14 @@ pub(super) fn heard_until(
 pub(super) fn note_heard(session: String, until: Timestamp, reply: Reply<()>) -> Job {
     Job::new(
         move |on| hearing::advance(on.file, &session, until),
+        |noted, _| tell(reply, noted),
+    )
+}
+
+/// Notes how far a part of the service is done with the log. What a power cut takes back, it does once more.
+pub(super) fn note_place(name: &'static str, seq: i64, reply: Reply<()>) -> Job {
+    Job::new(
+        move |on| places::put(on.file, name, seq),
         |noted, _| tell(reply, noted),
     )
 }

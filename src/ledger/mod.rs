@@ -72,7 +72,7 @@ pub use record::{Failure, Record, SendState};
 pub use request::{Accepted, Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Reset, Step};
 use store::{
-    StoreError, events,
+    StoreError, events, places,
     readers::{Readers, Unread},
     sends,
 };
@@ -392,6 +392,25 @@ impl Ledger {
             move |file: &store::File| events::heard_id(file, &session, &key)
         })
         .await
+    }
+
+    /// Up to where a part of the service is done with the log, as it has noted there itself; `None`: it has not begun.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn place(&self, name: &'static str) -> Result<Option<i64>, ReadError> {
+        self.read(|| move |file: &store::File| places::of(file, name))
+            .await
+    }
+
+    /// A part of the service is done with the log up to here. A power cut may take back the last of these notes.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub async fn note_place(&self, name: &'static str, seq: i64) -> Result<(), LedgerError> {
+        self.ask(|reply| job::note_place(name, seq, reply)).await
     }
 
     /// The cursor of a reader that wants only what comes from now on.

@@ -11,6 +11,7 @@ pub(super) mod consumers;
 pub(super) mod events;
 pub(super) mod generations;
 pub(super) mod hearing;
+pub(super) mod places;
 pub(super) mod readers;
 pub(super) mod sends;
 pub(super) mod stamp;
@@ -73,6 +74,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("extras.sql")),
         M::up(include_str!("owed.sql")),
         M::up(include_str!("numberless.sql")),
+        M::up(include_str!("places.sql")),
     ])
 });
 

@@ -45,8 +45,8 @@ const ID_ENDING: &str = "id";
 const USED_ENDING: &str = "used";
 const PART_ENDING: &str = "part";
 
-/// An id is this and 22 letters, digits, `-` and `_`: 128 random bits.
-const ID_START: &str = "med_";
+/// An id is this and 22 letters, digits, `-` and `_`: 128 random bits. That of a file that came in begins otherwise.
+const ID_START: &str = "fil_";
 const ID_RANDOM: usize = 16;
 
 /// Why a file was not taken.
@@ -379,7 +379,7 @@ mod tests {
         };
         let id = store.name(kept.clone()).await.unwrap();
         assert_eq!(store.find(&id).await.unwrap(), Some(kept));
-        for other in ["med_AAAA", "../x", "", "med_../../x"] {
+        for other in ["fil_AAAA", "../x", "", "fil_../../x"] {
             assert_eq!(store.find(other).await.unwrap(), None, "{other}");
         }
     }

@@ -1,7 +1,7 @@
 //! Fetching what comes, as soon as its message is in the log (`MEDIA_DOWNLOAD=always`).
 //!
-//! Goes through the log from its beginning, so that what a service that was killed has left is fetched by the next one. A file that
-//! cannot be had is left alone: a caller who asks for it has it tried again, and learns why.
+//! Goes through the log from the place up to which an earlier service has done so, so that what one that was killed has left is fetched
+//! by the next one. A file that cannot be had is left alone: a caller who asks for it has it tried again, and learns why.
 
 use std::time::Duration;
 
@@ -10,9 +10,12 @@ use tokio::time::sleep;
 
 use super::{Described, Found, MOST_FETCHES, MediaId, OpenError, Received};
 use crate::{
-    ledger::{Event, EventKind, EventQuery, Page},
+    ledger::{Event, EventKind, EventQuery, Ledger, Page},
     session::FileError,
 };
+
+/// Its place in the log.
+const NAME: &str = "media.fetch";
 
 /// Events that are looked at together.
 const PAGE: usize = 200;
@@ -28,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(20);
 pub(super) async fn run(media: Received) {
     let ledger = media.0.registry.ledger().clone();
     let mut news = ledger.event_news();
-    let mut after = None;
+    let mut after = begin(&ledger).await;
     loop {
         news.mark_unchanged();
         let query = EventQuery {
@@ -46,13 +49,30 @@ pub(super) async fn run(media: Received) {
                 continue;
             }
         };
-        let is_at_end = after == Some(next);
-        after = Some(next);
+        let has_any = !events.is_empty();
         stream::iter(events)
             .for_each_concurrent(MOST_FETCHES, |event| fetch(&media, event))
             .await;
+        let is_at_end = after.replace(next) == Some(next);
+        if has_any && let Err(why) = ledger.note_place(NAME, next).await {
+            // The next service looks at these once more, and finds what is fetched.
+            tracing::debug!(error = %why, "how far files are fetched could not be noted: {why}");
+        }
         if is_at_end && news.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Where an earlier service has stopped.
+async fn begin(ledger: &Ledger) -> Option<i64> {
+    loop {
+        match ledger.place(NAME).await {
+            Ok(place) => return place,
+            Err(why) => {
+                tracing::debug!(error = %why, "it could not be read how far files are fetched: {why}");
+                sleep(LOG_RETRY).await;
+            }
         }
     }
 }

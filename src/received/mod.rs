@@ -44,7 +44,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    heard::{HeardMessage, media_id},
+    heard::{EVENT_ID_START, HeardMessage, MEDIA_ID_START, media_id},
     ledger::{Event, EventKind, ReadError},
     masked::{Text, WaId},
     session::{FileError, Registry},
@@ -55,10 +55,6 @@ const MOST_FETCHES: usize = 3;
 
 /// How often the store is looked through for what is too old.
 const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
-
-/// What an id begins with here, and what that of an event begins with.
-const PREFIX: &str = "med_";
-const EVENT_PREFIX: &str = "evt_";
 
 /// The hexadecimal digits behind it.
 const ID_DIGITS: usize = 32;
@@ -96,7 +92,7 @@ impl MediaId {
 
     /// An id as callers write it. It becomes a part of names, so its alphabet is closed.
     pub fn read(id: &str) -> Option<Self> {
-        let digits = id.strip_prefix(PREFIX)?;
+        let digits = id.strip_prefix(MEDIA_ID_START)?;
         let is_id = digits.len() == ID_DIGITS
             && digits
                 .bytes()
@@ -105,13 +101,13 @@ impl MediaId {
     }
 
     fn event(&self) -> String {
-        format!("{EVENT_PREFIX}{}", self.0)
+        format!("{EVENT_ID_START}{}", self.0)
     }
 }
 
 impl fmt::Display for MediaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", self.0)
+        write!(f, "{MEDIA_ID_START}{}", self.0)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     adapters::{CURRENT, bundle},
     ledger::becomes,
-    support::{Answer, Service, answer},
+    support::{Answer, Home, Service, answer},
 };
 
 const FRIEND: &str = "5491150002222";
@@ -302,8 +302,16 @@ async fn the_same_request_again_is_done_once_over_a_restart_and_another_one_is_r
 }
 
 /// Does something to a message of a service that is killed before the page has the server's answer.
-async fn is_settled_after_a_kill(fault: Value, server_has_it: bool) {
-    let (service, account) = Service::linked(&[]).await;
+async fn is_settled_after_a_kill(adapter: &'static str, fault: Value, server_has_it: bool) {
+    let start = async |home: Home| {
+        let by_adapter = Service::start_in(home, |env| {
+            env.insert("ADAPTERS", adapter.into());
+            env.insert("WA_JS_PATH", bundle(CURRENT).into());
+        });
+        by_adapter.await
+    };
+    let service = start(Home::new()).await;
+    let account = service.link("51").await;
     let own = service.sent(FRIEND, "Hola").await;
     let (question, id) = service
         .hears_from(&account, json!({ "from": FRIEND, "body": "¿venís?" }))
@@ -344,7 +352,7 @@ async fn is_settled_after_a_kill(fault: Value, server_has_it: bool) {
                 .await;
         }
         let home = service.kill();
-        service = Service::start_in(home, |_| {}).await;
+        service = start(home).await;
         service.reaches("51", "READY").await;
         becomes(&service, &done, "sent").await;
     }
@@ -359,13 +367,23 @@ async fn is_settled_after_a_kill(fault: Value, server_has_it: bool) {
 }
 
 #[tokio::test]
-async fn what_the_server_did_not_get_before_a_kill_is_done_afterwards() {
-    is_settled_after_a_kill(json!({ "send": "lost" }), false).await;
+async fn what_the_server_did_not_get_before_a_kill_is_done_afterwards_by_the_modules() {
+    is_settled_after_a_kill("modules", json!({ "send": "lost" }), false).await;
 }
 
 #[tokio::test]
-async fn what_the_server_has_and_the_page_does_not_know_after_a_kill_is_the_same_in_the_end() {
-    is_settled_after_a_kill(json!({ "ack": "never" }), true).await;
+async fn what_the_server_did_not_get_before_a_kill_is_done_afterwards_by_wa_js() {
+    is_settled_after_a_kill("wa-js", json!({ "send": "lost" }), false).await;
+}
+
+#[tokio::test]
+async fn what_the_server_has_and_the_page_does_not_know_is_the_same_in_the_end_by_the_modules() {
+    is_settled_after_a_kill("modules", json!({ "ack": "never" }), true).await;
+}
+
+#[tokio::test]
+async fn what_the_server_has_and_the_page_does_not_know_is_the_same_in_the_end_by_wa_js() {
+    is_settled_after_a_kill("wa-js", json!({ "ack": "never" }), true).await;
 }
 
 #[tokio::test]

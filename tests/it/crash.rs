@@ -15,6 +15,7 @@ async fn messages_in_both_directions_outlive_the_kills_of_service_and_chromes() 
         sessions: 2,
         is_attended: false,
         pause: BUSY,
+        has_media: true,
         others: Some(TALKATIVE),
         log: Some(log.clone()),
     })

@@ -72,6 +72,7 @@ async fn a_machine_that_can_run_the_service_is_told_so_and_a_service_beside_is_n
         "profiles",
         "program",
         "start",
+        "codecs",
         "sandbox",
         "memory",
         "shm",

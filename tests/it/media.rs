@@ -1,7 +1,7 @@
 //! Files that `/send` sends, with real pages: each kind by each adapter, in each way to bring a file, over kills of the service, and
 //! from addresses that mean no good. What the recipient gets is what the simulated server has taken, decrypted.
 
-mod hostile;
+pub(crate) mod hostile;
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const FRIEND: &str = "5491150002222";
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// One file of each kind, with the type under which it goes out. The bytes are looked at only so far that they are told apart.
-fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+pub(crate) fn files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let with_rest = |head: &[u8]| [head, &[7; 5000]].concat();
     let opus = [b"OggS".as_slice(), &[0; 24], b"OpusHead"].concat();
     vec![
@@ -255,7 +255,7 @@ async fn a_file_comes_as_a_body_as_a_form_or_from_an_address_and_is_the_same_fil
             "{media}"
         );
     }
-    let unknown = service.send_media(json!({ "id": "med_nothing" })).await;
+    let unknown = service.send_media(json!({ "id": "fil_nothing" })).await;
     unknown.assert_refused(404, "MEDIA_NOT_FOUND");
     service.stop();
 }

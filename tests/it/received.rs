@@ -234,6 +234,48 @@ async fn files_are_fetched_by_themselves_where_the_settings_say_so_and_forgotten
 }
 
 #[tokio::test]
+async fn the_next_service_goes_on_behind_the_files_that_were_fetched_and_with_one_that_was_not() {
+    let (service, account) = Service::linked(&[("MEDIA_DOWNLOAD", "always")]).await;
+    let hears = async |service: &Service, seed: u8| {
+        let bytes = bytes(seed, 5000);
+        let media = service
+            .hears_file(&account, "image", "image/jpeg", &bytes)
+            .await;
+        let id = media["id"].as_str().unwrap().to_owned();
+        [id.clone(), format!("{id}.json")]
+    };
+    let first = hears(&service, 1).await;
+    eventually("the first is fetched", || names(service.home()) == first).await;
+    service.faults(json!({ "media_download": "never" })).await;
+    let second = hears(&service, 2).await;
+    let is_begun = |name: &String| name.starts_with(&format!("{}#", second[0]));
+    eventually("the second is begun", || {
+        names(service.home()).iter().any(is_begun)
+    })
+    .await;
+    let home = service.kill();
+    // One that began with the log would fetch the first once more, and before the third.
+    for name in names(&home) {
+        fs::remove_file(folder(&home).join(name)).unwrap();
+    }
+    let service = Service::start_in(home, |env| {
+        env.insert("MEDIA_DOWNLOAD", "always".into());
+    })
+    .await;
+    service.reaches("51", "READY").await;
+    let third = hears(&service, 3).await;
+    let mut both = [second, third].concat();
+    both.sort();
+    eventually("the others are fetched", || {
+        let names = names(service.home());
+        both.iter().all(|name| names.contains(name))
+    })
+    .await;
+    assert_eq!(names(service.home()), both);
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_service_that_is_killed_in_the_middle_of_a_file_gives_all_of_it_afterwards() {
     let (service, account) = Service::linked(&[]).await;
     let bytes = bytes(1, 60_000_000);

@@ -1,11 +1,17 @@
 //! A program that was written for WAHA finds here what it knows: `waha-py`, a client that is made from WAHA's own document, as it is.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use axum::{http::StatusCode, response::IntoResponse as _};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::{clients::printed, support::Service, webhooks::Target};
+use crate::{
+    clients::printed,
+    media::{files, hash, hostile::Site},
+    support::Service,
+    webhooks::Target,
+};
 
 const SESSION: &str = "ventas";
 const TO: &str = "5491158254201";
@@ -35,10 +41,20 @@ impl Calls {
 )]
 async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() {
     let hook = Target::open(|_| StatusCode::OK.into_response()).await;
-    let service = Service::with(&[("WEBHOOK_ALLOW_PRIVATE", "true")]).await;
+    let service = Service::with(&[
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("MEDIA_ALLOW_PRIVATE", "true"),
+    ])
+    .await;
     let secrets = service.secrets();
     secrets.remember_text(TEXT);
     secrets.remember_number(TO);
+    let folder = TempDir::new().unwrap();
+    for (kind, _, bytes) in files() {
+        fs::write(folder.path().join(kind), bytes).unwrap();
+    }
+    let document = [b"%PDF-1.7\n".as_slice(), &[9; 5000]].concat();
+    let site = Site::serve(document.clone()).await;
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/waha_calls.py");
     let words = [
@@ -48,6 +64,8 @@ async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() 
         SESSION,
         TO,
         TEXT,
+        folder.path().to_str().unwrap(),
+        &site.url("/lista.pdf"),
     ]
     .map(str::to_owned);
     let run = move || {
@@ -67,7 +85,14 @@ async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() 
     assert_eq!(made["name"], SESSION);
     assert_eq!(
         made["config"]["webhooks"][0]["events"],
-        json!(["message.any", "session.status"])
+        json!([
+            "message.any",
+            "session.status",
+            "group.v2.join",
+            "group.v2.leave",
+            "group.v2.participants",
+            "group.v2.update",
+        ])
     );
     calls.refused("sessions.create with a proxy", 400, "INVALID_CONFIG");
     assert_eq!(calls.answer("auth.get_qr")["mimetype"], "image/png");
@@ -115,16 +140,99 @@ async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() 
     ] {
         assert_eq!(calls.answer(call)["ack"], 1, "{call}");
     }
+    for call in ["send_image", "send_file", "send_voice", "send_video"] {
+        let answer = calls.answer(&format!("chatting.{call}"));
+        assert_eq!(
+            (&answer["ack"], &answer["hasMedia"], &answer["media"]),
+            (&json!(1), &json!(true), &Value::Null),
+            "{call}"
+        );
+    }
+    calls.refused(
+        "chatting.send_voice to be converted",
+        400,
+        "INVALID_CONTENT",
+    );
+    calls.refused("chatting.send_video round", 400, "INVALID_CONTENT");
     calls.refused("chatting.send_text no session", 400, "INVALID_CLIENTE_ID");
     calls.refused("chatting.send_text wrong chat", 400, "INVALID_TO");
     // WhatsApp has each of them once, and each as it was meant.
     let taken = service.taken(account).await;
-    assert_eq!(taken.len(), 5, "{taken:?}");
+    assert_eq!(taken.len(), 9, "{taken:?}");
     assert_eq!(taken[0]["body"], TEXT);
     assert!(taken[1]["quote"].to_string().contains(key), "{}", taken[1]);
     assert_eq!(taken[2]["location"]["name"], "Obelisco");
     assert_eq!(taken[3]["poll"]["choices"], 1);
     assert_eq!(taken[4]["contacts"].as_array().unwrap().len(), 1);
+    let bytes_of = |kind: &str| {
+        let mut all = files().into_iter();
+        all.find(|file| file.0 == kind).unwrap().2
+    };
+    for (taken, kind, bytes) in [
+        (&taken[5], "image", bytes_of("image")),
+        (&taken[6], "document", document),
+        (&taken[7], "voice", bytes_of("voice")),
+        (&taken[8], "video", bytes_of("video")),
+    ] {
+        let got = &taken["media"];
+        assert_eq!(
+            (&got["kind"], &got["sha256"], &got["bytes"]),
+            (&json!(kind), &json!(hash(&bytes)), &json!(bytes.len())),
+            "{taken}"
+        );
+    }
+    assert_eq!(taken[5]["media"]["caption"], format!("{TEXT} below"));
+    assert!(taken[5]["quote"].to_string().contains(key), "{}", taken[5]);
+    assert_eq!(taken[6]["media"]["filename"], "precios.pdf");
+
+    assert_eq!(*calls.answer("chatting.send_seen"), json!({"ids": null}));
+    for call in ["chatting.start_typing", "chatting.stop_typing"] {
+        assert_eq!(*calls.answer(call), json!({"result": true}), "{call}");
+    }
+    assert_eq!(calls.answer("chatting.set_reaction")["body"], "👍");
+    calls.refused("chatting.set_reaction unknown", 404, "MESSAGE_NOT_FOUND");
+
+    // The group that it is no longer in, and the person: the group is the later one.
+    let chats = calls.answer("chats.get_chats");
+    let group = chats[0]["id"]["_serialized"].as_str().unwrap();
+    assert_eq!(
+        (&chats[0]["name"], &chats[0]["isGroup"]),
+        (&json!("Familia"), &json!(true)),
+        "{chats}"
+    );
+    let person = json!({"server": "c.us", "user": TO, "_serialized": format!("{TO}@c.us")});
+    assert_eq!(
+        (&chats[1]["id"], &chats[1]["unreadCount"]),
+        (&person, &json!(0)),
+        "{chats}"
+    );
+    assert_eq!(calls.answer("chats.get_chats second"), &json!([chats[1]]));
+    let overview = calls.answer("chats.get_chats_overview");
+    assert_eq!(
+        (&overview[0]["id"], &overview[1]["_chat"]),
+        (&json!(group), &chats[1])
+    );
+    assert_eq!(overview[1]["lastMessage"]["body"], format!("{TEXT}, asked"));
+    let messages = calls.answer("chats.get_chat_messages");
+    let messages = messages.as_array().unwrap();
+    assert_eq!(messages.len(), 10, "{messages:?}");
+    assert_eq!(
+        (&messages[0]["fromMe"], &messages[0]["from"]),
+        (&json!(false), &json!(format!("{TO}@c.us")))
+    );
+    assert_eq!(
+        (&messages[1]["hasMedia"], &messages[1]["fromMe"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(
+        (&messages[9]["id"], &messages[9]["body"]),
+        (&json!(id), &json!(TEXT))
+    );
+    assert_eq!(
+        calls.answer("chats.get_chat_messages second"),
+        &json!([messages[1]])
+    );
+    calls.refused("chats.get_chats by name", 400, "INVALID_CONTENT");
 
     assert_eq!(
         calls.answer("sessions.update")["config"]["webhooks"],
@@ -140,7 +248,29 @@ async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() 
     // The receiver has heard of all of it in WAHA's words, until the webhook was taken away.
     let events = hook.taken();
     let named = |name: &str| events.iter().filter(|event| event["event"] == name).count();
-    assert_eq!(named("message.any"), 5, "{events:?}");
+    assert_eq!(named("message.any"), 10, "{events:?}");
+    let of_group = |name: &str| {
+        let found: Vec<_> = events
+            .iter()
+            .filter(|event| event["event"] == name)
+            .collect();
+        assert_eq!(found.len(), 1, "{name}: {events:?}");
+        let payload = &found[0]["payload"];
+        assert_eq!(payload["group"]["id"], group, "{payload}");
+        payload
+    };
+    assert_eq!(of_group("group.v2.join")["group"]["subject"], "Equipo");
+    let promoted = of_group("group.v2.participants");
+    let address = format!("{TO}@c.us");
+    assert_eq!(
+        (&promoted["type"], &promoted["participants"]),
+        (
+            &json!("promote"),
+            &json!([{"id": address, "pn": address, "role": "admin"}])
+        )
+    );
+    assert_eq!(of_group("group.v2.update")["group"]["subject"], "Familia");
+    of_group("group.v2.leave");
     assert!(0 < named("session.status"), "{events:?}");
     assert!(events.iter().all(|event| event["session"] == SESSION));
     service.stop();

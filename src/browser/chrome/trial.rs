@@ -8,11 +8,15 @@ use std::{collections::BTreeSet, fs, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chromiumoxide::{
     Page,
-    cdp::browser_protocol::page::{
-        CaptureScreenshotFormat, CaptureScreenshotParams, NavigateParams,
+    cdp::{
+        browser_protocol::page::{
+            CaptureScreenshotFormat, CaptureScreenshotParams, NavigateParams,
+        },
+        js_protocol::runtime::EvaluateParams,
     },
     error::CdpError,
 };
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
@@ -26,6 +30,9 @@ const DRAW_TIMEOUT: Duration = Duration::from_secs(15);
 /// Green, with a line of black text in the default font.
 const TEST_PAGE: &str = "data:text/html,<body style='margin:0;background:rgb(0,128,0)'><p style='font:72px sans-serif'>Wg</p>";
 const BACKGROUND: Colour = [0, 128, 0];
+
+/// Takes a list of types.
+const PLAYS: &str = include_str!("plays.js");
 
 /// How dark a pixel of the text is at most.
 const INK: u8 = 60;
@@ -74,6 +81,20 @@ impl Browser {
             Ok(Err(why)) => Err(why),
             Err(_elapsed) => Err(format!("no picture within {} s", DRAW_TIMEOUT.as_secs())),
         }
+    }
+
+    /// Whether it plays each of these types of media, which depends on how it was built. The error is Chrome's own word.
+    pub async fn plays(&self, types: &[&str]) -> Result<Vec<bool>, String> {
+        let params = EvaluateParams {
+            return_by_value: Some(true),
+            ..EvaluateParams::new(format!("({PLAYS})({})", json!(types)))
+        };
+        let asked = timeout(DRAW_TIMEOUT, self.page().execute(params)).await;
+        let asked =
+            asked.map_err(|_elapsed| format!("no answer within {} s", DRAW_TIMEOUT.as_secs()))?;
+        let answer = asked.map_err(|why| why.to_string())?.result.result.value;
+        let plays = serde_json::from_value(answer.unwrap_or_default());
+        plays.map_err(|why| why.to_string())
     }
 
     /// Sends it to a page, as a session would go there.

@@ -24,6 +24,27 @@ use crate::{
 /// A start takes 0.3 s on an idle machine.
 const SLOW_START: Duration = Duration::from_secs(5);
 
+/// What WhatsApp's phones send and play, by how Chrome is asked for it; and what a message lacks until it is played, if this Chrome cannot
+/// look into it. Nothing is refused for that: a file goes out as it is, and WhatsApp Web converts none that the service sends.
+const CODECS: [(&str, &str, &str); 4] = [
+    (
+        "H.264",
+        "video/mp4; codecs=\"avc1.42E01E\"",
+        "videos have no preview and no length",
+    ),
+    (
+        "AAC",
+        "audio/mp4; codecs=\"mp4a.40.2\"",
+        "sounds in M4A and AAC have no length",
+    ),
+    ("MP3", "audio/mpeg", "sounds in MP3 have no length"),
+    (
+        "Opus in Ogg",
+        "audio/ogg; codecs=\"opus\"",
+        "voice messages have no length and no waveform",
+    ),
+];
+
 /// What was learnt from the one Chrome that was started.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
@@ -110,6 +131,8 @@ async fn try_out(
 async fn ask(config: &Config, browser: &Browser, took: Duration, tried: &mut Tried) {
     let drawn = browser.draw_test_page().await;
     tried.checks.push(("start", judge_start(took, &drawn)));
+    let plays = browser.plays(&CODECS.map(|(_, asked, _)| asked)).await;
+    tried.checks.push(("codecs", judge_codecs(&plays)));
     tried.footprint = Some(browser.footprint());
     if config.sandbox.is_none() {
         let began = Instant::now();
@@ -179,6 +202,42 @@ fn judge_start(took: Duration, drawn: &Result<Drawn, String>) -> Finding {
             "its renderer does not work: look at memory and /dev/shm below, try another Chrome (CHROME_PATH)",
         ),
     }
+}
+
+/// `plays`: of each of [`CODECS`].
+fn judge_codecs(plays: &Result<Vec<bool>, String>) -> Finding {
+    let plays = match plays {
+        Ok(plays) => plays,
+        Err(why) => {
+            return Finding::warn(
+                format!("it does not say what it plays: {why}"),
+                "see what is said of its start",
+            );
+        }
+    };
+    let names = |wanted: bool| -> Vec<_> {
+        let all = CODECS.iter().zip(plays);
+        all.filter(|(_, plays)| **plays == wanted)
+            .map(|(codec, _)| codec)
+            .collect()
+    };
+    let listed = |codecs: &[&(&'static str, &str, &str)]| {
+        let names: Vec<_> = codecs.iter().map(|(name, ..)| *name).collect();
+        names.join(", ")
+    };
+    let lacking = names(false);
+    if lacking.is_empty() {
+        return Finding::ok(format!("plays {}", listed(&names(true))));
+    }
+    let without: Vec<_> = lacking.iter().map(|(.., lacks)| *lacks).collect();
+    Finding::warn(
+        format!(
+            "this build does not play {}: files are sent all the same, byte for byte, but {} until their recipient has loaded them",
+            listed(&lacking),
+            without.join("; ")
+        ),
+        "if that matters: a build with these codecs, such as google-chrome-stable or Debian's chromium-headless-shell (CHROME_PATH)",
+    )
 }
 
 /// What decides on Chrome's sandbox.
@@ -260,6 +319,25 @@ mod tests {
         assert_eq!(verdict(quick, Ok(Drawn::WithoutText)), Verdict::Warn);
         assert_eq!(verdict(quick, Ok(Drawn::Wrong)), Verdict::Fail);
         assert_eq!(verdict(quick, Err("crashed".to_owned())), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_codec_that_is_missing_is_named_with_what_is_lost_and_nothing_is_a_failure() {
+        assert_eq!(
+            judge_codecs(&Ok(vec![true; 4])),
+            Finding::ok("plays H.264, AAC, MP3, Opus in Ogg")
+        );
+        let free = judge_codecs(&Ok(vec![false, false, true, true]));
+        assert_eq!(free.verdict, Verdict::Warn);
+        assert!(
+            free.found.contains("does not play H.264, AAC:")
+                && free.found.contains("no preview")
+                && !free.found.contains("waveform"),
+            "{}",
+            free.found
+        );
+        let silent = judge_codecs(&Err("crashed".to_owned()));
+        assert_eq!(silent.verdict, Verdict::Warn);
     }
 
     #[test]

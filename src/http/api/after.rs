@@ -5,7 +5,11 @@
 
 use std::marker::PhantomData;
 
-use axum::{extract::State, http::request::Parts, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, request::Parts},
+    response::Response,
+};
 
 use super::{
     messages::MessageId,
@@ -28,7 +32,7 @@ use crate::{
     },
     ledger::SendState,
     masked::{Text, WaId},
-    session::{Addressee, IdempotencyKey, OutgoingMessage, SendRequest},
+    session::{Addressee, IdempotencyKey, OutgoingMessage, SendRequest, Sent},
 };
 
 /// An emoji of a family with skin tones has some 25 UTF-16 units.
@@ -38,9 +42,9 @@ const LONGEST_EMOJI: usize = 40;
 const LONGEST_ID: usize = 255;
 const SHORTEST_ID: usize = 8;
 
-/// What is to be done to the message in the path.
+/// What is to be done to a message.
 #[derive(Debug)]
-pub(in crate::http) struct ParsedAction<B> {
+pub(super) struct Act {
     kind: ActionKind,
     /// The emoji, or the new text.
     body: Text,
@@ -48,8 +52,29 @@ pub(in crate::http) struct ParsedAction<B> {
     named: Option<Target>,
     idempotency_key: Option<IdempotencyKey>,
     waits: bool,
-    fields: PhantomData<B>,
 }
+
+impl Act {
+    /// A reaction from a session that is named in another way; `field` is where the request has the emoji.
+    pub(super) fn reaction(
+        target: Target,
+        field: &'static str,
+        emoji: Given<String>,
+        headers: &HeaderMap,
+    ) -> Result<Self, ApiError> {
+        Ok(Self {
+            kind: ActionKind::Reaction,
+            body: read_emoji(field, emoji)?,
+            named: Some(target),
+            idempotency_key: idempotency_key(Given::Absent, headers)?,
+            waits: !is_async(&Given::Absent, headers)?,
+        })
+    }
+}
+
+/// What is to be done to the message in the path.
+#[derive(Debug)]
+pub(in crate::http) struct ParsedAction<B>(Act, PhantomData<B>);
 
 /// What all of these bodies have.
 struct Common {
@@ -68,14 +93,14 @@ fn parsed<B>(
 where
     ParsedAction<B>: FromBody,
 {
-    Ok(ParsedAction {
+    let act = Act {
         kind,
         body: text,
         named: Target::of_action::<ParsedAction<B>>(&common.cliente_id, body, parts, app)?,
         waits: !is_async(&common.is_async, &parts.headers)?,
         idempotency_key: idempotency_key(common.idempotency_key, &parts.headers)?,
-        fields: PhantomData,
-    })
+    };
+    Ok(ParsedAction(act, PhantomData))
 }
 
 impl FromBody for ParsedAction<ReactionBody> {
@@ -93,7 +118,7 @@ impl FromBody for ParsedAction<ReactionBody> {
             r#async: is_async,
             idempotency_key,
         } = fields;
-        let what = (ActionKind::Reaction, read_emoji(emoji)?);
+        let what = (ActionKind::Reaction, read_emoji("emoji", emoji)?);
         let common = Common {
             cliente_id,
             is_async,
@@ -169,7 +194,7 @@ impl FromBody for ParsedAction<RevokeBody> {
     }
 }
 
-fn read_emoji(emoji: Given<String>) -> Result<Text, ApiError> {
+fn read_emoji(field: &'static str, emoji: Given<String>) -> Result<Text, ApiError> {
     let emoji = emoji.value();
     let is_emoji = |emoji: &String| {
         let has_pictures = !emoji.is_ascii();
@@ -183,7 +208,7 @@ fn read_emoji(emoji: Given<String>) -> Result<Text, ApiError> {
     emoji
         .map(Text::from)
         .ok_or_else(|| ApiError::InvalidContent {
-            field: "emoji",
+            field,
             why: "give one emoji, or an empty text, which takes the reaction back".to_owned(),
         })
 }
@@ -261,8 +286,30 @@ async fn carry_out<B>(
     app: &AppState,
     caller: &Caller,
     id: &str,
-    act: ParsedAction<B>,
+    ParsedAction(act, _): ParsedAction<B>,
 ) -> Result<Response, ApiError> {
+    let Done { target, to, sent } = accept(app, caller, id, act).await?;
+    let is_repeated = sent.is_repeated;
+    Ok(accepted(
+        AcceptedSend::of_action(target.echo, to, sent),
+        is_repeated,
+    ))
+}
+
+/// What became of an act, in which session, and in which chat.
+pub(super) struct Done {
+    pub(super) target: Target,
+    pub(super) to: String,
+    pub(super) sent: Sent,
+}
+
+/// Has the session do it to the message with this id.
+pub(super) async fn accept(
+    app: &AppState,
+    caller: &Caller,
+    id: &str,
+    act: Act,
+) -> Result<Done, ApiError> {
     let Meant {
         target,
         to,
@@ -290,11 +337,11 @@ async fn carry_out<B>(
         waits: act.waits,
     };
     let sent = session.send(request).await?;
-    let is_repeated = sent.is_repeated;
-    Ok(accepted(
-        AcceptedSend::of_action(target.echo, name, sent),
-        is_repeated,
-    ))
+    Ok(Done {
+        target,
+        to: name,
+        sent,
+    })
 }
 
 /// Finds out which message an id means: one that this service has sent, or one that an event names.

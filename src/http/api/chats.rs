@@ -32,7 +32,7 @@ use crate::{
 const MESSAGES: usize = 50;
 
 /// The most at once: a text has 64 KiB at most.
-const MOST_MESSAGES: usize = 200;
+pub(super) const MOST_MESSAGES: usize = 200;
 
 /// Longer than any id of a message.
 const LONGEST_ID: usize = 255;

@@ -12,6 +12,7 @@ use crate::{
     },
     masked::{Number, Text, WaId},
     media::kind::is_mimetype,
+    received::MediaId,
     session::{LONGEST_TEXT, Recipient},
 };
 
@@ -110,6 +111,16 @@ fn medium(media: MediaField) -> Result<MediaField, ApiError> {
     let sources = [&media.url, &media.data, &media.id];
     if sources.into_iter().flatten().count() != 1 {
         return Err(invalid("media", "give one of url, data and id"));
+    }
+    if media
+        .id
+        .as_deref()
+        .is_some_and(|id| MediaId::read(id).is_some())
+    {
+        return Err(invalid(
+            "media",
+            "id is that of a file that a message has brought (med_…), which GET /media/{id} gives; to send it on, bring it with POST /media and give the id of that answer (fil_…)",
+        ));
     }
     if media
         .mimetype

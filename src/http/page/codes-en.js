@@ -104,6 +104,7 @@ export const CODES_IN_ENGLISH = {
   INVALID_DRY_RUN: "dry_run must be true or false. It was not sent.",
   INVALID_IDEMPOTENCY_KEY: "The idempotency key must have 1 to 255 printable characters.",
   INVALID_STATE: "No message has such a state.",
+  INVALID_PARAMETER: "The address has a parameter that the service does not know.",
   INVALID_AFTER: "The place in the list is not a whole number.",
   INVALID_LIMIT: "Ask for fewer at once, and for one at least.",
   INVALID_CHAT: "This is not the address of a chat.",

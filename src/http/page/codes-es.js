@@ -105,6 +105,7 @@ export const CODES_IN_SPANISH = {
   INVALID_DRY_RUN: "dry_run debe ser true o false. No se envió.",
   INVALID_IDEMPOTENCY_KEY: "La clave de idempotencia debe tener de 1 a 255 caracteres imprimibles.",
   INVALID_STATE: "Ningún mensaje tiene ese estado.",
+  INVALID_PARAMETER: "La dirección tiene un parámetro que el servicio no conoce.",
   INVALID_AFTER: "El lugar en la lista no es un número entero.",
   INVALID_LIMIT: "Pide menos de una vez, y al menos uno.",
   INVALID_CHAT: "Esta no es la dirección de un chat.",

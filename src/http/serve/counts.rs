@@ -85,7 +85,7 @@ impl RequestCounts {
 
 /// A method that a route has. Any other is a word that its caller has made up.
 fn known(method: &Method) -> &'static str {
-    const KNOWN: [&str; 6] = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"];
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = KNOWN.into_iter().find(|known| *known == method.as_str());
     known.unwrap_or("other")
 }

@@ -142,6 +142,48 @@ async fn what_is_wrong_in_a_request_is_said_by_the_name_that_it_has_there() {
             "contacts: each needs",
         ),
         (
+            "sendImage",
+            text("text", Value::Null),
+            "INVALID_CONTENT",
+            "file: is missing",
+        ),
+        (
+            "sendImage",
+            text("file", json!("x.png")),
+            "INVALID_CONTENT",
+            "file: ",
+        ),
+        (
+            "sendFile",
+            text("file", json!({"mimetype": "image/png"})),
+            "INVALID_CONTENT",
+            "file: give one of url, data and id",
+        ),
+        (
+            "sendVoice",
+            json!({"session": "51", "chatId": CHAT, "file": {"url": HOOK}, "caption": "hola"}),
+            "INVALID_CONTENT",
+            "file: caption",
+        ),
+        (
+            "sendVideo",
+            json!({"session": "51", "chatId": CHAT, "file": {"url": HOOK}, "asNote": true}),
+            "INVALID_CONTENT",
+            "asNote: ",
+        ),
+        (
+            "sendSeen",
+            json!({"session": "51"}),
+            "INVALID_TO",
+            "chatId must",
+        ),
+        (
+            "startTyping",
+            json!({"chatId": CHAT}),
+            "INVALID_CLIENTE_ID",
+            "session is required",
+        ),
+        (
             "51/auth/request-code",
             json!({}),
             "INVALID_PHONE",
@@ -208,12 +250,49 @@ async fn what_is_wrong_in_a_request_is_said_by_the_name_that_it_has_there() {
         assert!(message.starts_with(begin), "{begin}: {message}");
         assert!(!message.contains("s3cret"), "{message}");
     }
+    for (body, begin) in [
+        (json!({"session": "51", "reaction": "👍"}), "messageId: "),
+        (
+            json!({"session": "51", "messageId": "true_x_3EB0AB", "reaction": "ok"}),
+            "reaction: give one emoji",
+        ),
+        (
+            json!({"session": "51", "messageId": "true_x_3EB0AB"}),
+            "reaction: give one emoji",
+        ),
+    ] {
+        let answer = api.ask(Method::PUT, "/api/reaction", &body).await;
+        assert_refused(&answer, 400, "INVALID_CONTENT");
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(begin), "{begin}: {message}");
+    }
     // Nothing of all this has made a session, or a webhook.
     assert_eq!(api.get("/api/sessions?all=true").await.json(), json!([]));
     assert_eq!(api.get("/webhooks").await.json()["count"], 0);
     for (path, code, status) in [
         ("/api/51/auth/qr?format=svg", "INVALID_FORMAT", 400),
         ("/api/51/auth/qr", "NO_QR", 404),
+        ("/api/51/chats?limit=0", "INVALID_CONTENT", 400),
+        ("/api/51/chats?offset=-1", "INVALID_CONTENT", 400),
+        ("/api/51/chats?sortBy=name", "INVALID_CONTENT", 400),
+        ("/api/51/chats?sortOrder=asc", "INVALID_CONTENT", 400),
+        ("/api/51/chats/overview?ids=x", "INVALID_CONTENT", 400),
+        (
+            "/api/51/chats/5491158254201@c.us/messages?filter.fromMe=true",
+            "INVALID_CONTENT",
+            400,
+        ),
+        ("/api/51/chats/all/messages", "INVALID_TO", 400),
+        (
+            "/api/51/chats?limit=5&offset=5&sortBy=conversationTimestamp&sortOrder=desc&merge=true",
+            "SESSION_NOT_READY",
+            503,
+        ),
+        (
+            "/api/51/chats/5491158254201@c.us/messages?downloadMedia=false",
+            "SESSION_NOT_READY",
+            503,
+        ),
         ("/api/sessions/51", "SESSION_NOT_FOUND", 404),
         ("/api/sessions/51/me", "SESSION_NOT_FOUND", 404),
     ] {
@@ -235,6 +314,12 @@ async fn null_is_as_good_as_nothing() {
         "linkPreview": true, "linkPreviewHighQuality": false,
     });
     let answer = api.ask(Method::POST, "/api/sendText", &body).await;
+    assert_refused(&answer, 503, "SESSION_NOT_READY");
+    let body = json!({
+        "session": "51", "chatId": CHAT, "file": {"mimetype": "image/png", "filename": null, "data": "aGk="},
+        "caption": "", "mentions": null, "reply_to": null, "asNote": null, "convert": true,
+    });
+    let answer = api.ask(Method::POST, "/api/sendVideo", &body).await;
     assert_refused(&answer, 503, "SESSION_NOT_READY");
     let body = json!({
         "name": "51", "apps": null, "start": false,
@@ -264,13 +349,16 @@ async fn the_webhooks_of_a_session_are_what_its_settings_say() {
         |webhooks: Value| json!({"name": "51", "start": false, "config": {"webhooks": webhooks}});
     let other = "https://example.com/other";
     let two = settings(json!([
-        {"url": HOOK, "events": ["message", "message.ack"], "hmac": {"key": "s3cret"}, "customHeaders": [{"name": "X-A", "value": "1"}]},
+        {"url": HOOK, "events": ["message", "message.ack", "group.v2.join"], "hmac": {"key": "s3cret"}, "customHeaders": [{"name": "X-A", "value": "1"}]},
         {"url": other, "events": ["*"], "retries": {"attempts": 3}},
     ]));
     let made = api.ask(Method::POST, "/api/sessions", &two).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.text());
     let shown = &made.json()["config"]["webhooks"];
-    assert_eq!(shown[0]["events"], json!(["message", "message.ack"]));
+    assert_eq!(
+        shown[0]["events"],
+        json!(["message", "message.ack", "group.v2.join"])
+    );
     assert_eq!(
         (&shown[1]["url"], &shown[1]["events"]),
         (&json!(other), &json!(["*"]))
@@ -283,6 +371,10 @@ async fn the_webhooks_of_a_session_are_what_its_settings_say() {
     assert_eq!(all["count"], 3);
     let first = &all["webhooks"][0];
     assert_eq!(first["cliente_ids"], json!([51]));
+    assert_eq!(
+        first["types"],
+        json!(["message", "message.ack", "group.joined"])
+    );
     assert_eq!(
         (&first["compat"], &first["headers"]),
         (&json!("waha"), &json!(["x-a"]))

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     contract::NamedClienteId,
-    waha::{WahaCodeBody, WahaSendBody, WahaSessionBody},
+    waha::{WahaCodeBody, WahaReactionBody, WahaSendBody, WahaSessionBody},
 };
 use crate::extras::{MediumKind, Place, Question};
 
@@ -120,6 +120,7 @@ pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
         fields_of::<WebhookBody>(),
         fields_of::<RedriveBody>(),
         fields_of::<WahaSendBody>(),
+        fields_of::<WahaReactionBody>(),
         fields_of::<WahaSessionBody>(),
         fields_of::<WahaCodeBody>(),
     ];
@@ -260,8 +261,8 @@ pub(in crate::http) struct MediaField {
     /// Its bytes in base64, at most 10 MiB of them. More go by `POST /media`.
     #[schema(max_length = 13_981_016)]
     pub(in crate::http) data: Option<String>,
-    /// The id that `POST /media` has answered.
-    #[schema(example = "med_Zm9vYmFyYmF6cXV4MTIzNA")]
+    /// The id that `POST /media` has answered (`fil_…`).
+    #[schema(example = "fil_Zm9vYmFyYmF6cXV4MTIzNA")]
     pub(in crate::http) id: Option<String>,
     /// The type of the bytes. A picture, a film and a sound are told by their first bytes; for a document this is what its recipient
     /// gets to know.

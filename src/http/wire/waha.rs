@@ -12,9 +12,10 @@ use super::requests::{AnyClienteId, Given, Nested};
 use crate::{
     delivery::{ShownWebhook, waha},
     session::{ClienteId, PasskeyStep, Sent, Snapshot},
+    stored::Chat,
 };
 
-/// The body of every route that sends: each reads its own fields of it.
+/// The body of every route that sends, or does something in a chat: each reads its own fields of it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct WahaSendBody {
@@ -42,6 +43,39 @@ pub(in crate::http) struct WahaSendBody {
     pub(in crate::http) poll: Nested<WahaPoll>,
     #[serde(default)]
     pub(in crate::http) contacts: Nested<Vec<WahaContact>>,
+    #[serde(default)]
+    pub(in crate::http) file: Nested<WahaFileToSend>,
+    #[serde(default)]
+    pub(in crate::http) caption: Given<String>,
+    /// Whether a video is sent as a round one.
+    #[serde(default)]
+    pub(in crate::http) as_note: Given<bool>,
+}
+
+/// A file to be sent. It is never converted, so what WAHA has for that (`convert`) is not read.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(in crate::http) struct WahaFileToSend {
+    pub(in crate::http) mimetype: Option<String>,
+    pub(in crate::http) filename: Option<String>,
+    /// Where the service fetches it.
+    pub(in crate::http) url: Option<String>,
+    /// Its bytes in base64.
+    pub(in crate::http) data: Option<String>,
+    /// The id that `POST /media` has answered, which WAHA does not have.
+    pub(in crate::http) id: Option<String>,
+}
+
+/// The body of `PUT /api/reaction`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct WahaReactionBody {
+    #[serde(default)]
+    pub(in crate::http) session: Given<AnyClienteId>,
+    #[serde(default)]
+    pub(in crate::http) message_id: Given<String>,
+    /// One emoji; empty: the reaction is taken back.
+    #[serde(default)]
+    pub(in crate::http) reaction: Given<String>,
 }
 
 /// A poll to be sent.
@@ -269,10 +303,100 @@ impl WahaMessage {
             id: sent.message_id.clone(),
         }
     }
+
+    /// The same of one that carries a file.
+    pub(in crate::http) const fn with_media(mut self, has_media: bool) -> Self {
+        self.has_media = has_media;
+        self
+    }
+}
+
+/// A chat, as WAHA's engine WEBJS gives it: but for `isMuted` and `muteExpiration`, which this service does not know.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "WAHA's words for a chat, each a fact of its own"
+)]
+pub(in crate::http) struct WahaChat {
+    id: Value,
+    name: Option<String>,
+    is_group: bool,
+    is_read_only: bool,
+    unread_count: u64,
+    timestamp: Option<i64>,
+    archived: bool,
+    pinned: bool,
+    last_message: Option<Value>,
+}
+
+impl WahaChat {
+    /// `me`: the address of the account.
+    pub(in crate::http) fn of(chat: &Chat, me: Option<&str>) -> Self {
+        let address = address_of(chat);
+        let (user, server) = address.split_once('@').unwrap_or((&address, ""));
+        Self {
+            id: json!({ "server": server, "user": user, "_serialized": &address }),
+            name: chat.name.as_deref().map(str::to_owned),
+            is_group: chat.is_group,
+            is_read_only: chat.is_read_only,
+            unread_count: chat.unread_count,
+            timestamp: chat.last_at.map(Timestamp::as_second),
+            archived: chat.is_archived,
+            pinned: chat.is_pinned,
+            last_message: last_message(chat, me),
+        }
+    }
+}
+
+/// A chat in an overview.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct WahaChatSummary {
+    id: String,
+    name: Option<String>,
+    picture: (),
+    last_message: Option<Value>,
+    #[serde(rename = "_chat")]
+    chat: WahaChat,
+}
+
+impl WahaChatSummary {
+    /// `me`: the address of the account.
+    pub(in crate::http) fn of(chat: &Chat, me: Option<&str>) -> Self {
+        let shown = WahaChat::of(chat, me);
+        Self {
+            id: address_of(chat),
+            name: shown.name.clone(),
+            picture: (),
+            last_message: shown.last_message.clone(),
+            chat: shown,
+        }
+    }
+}
+
+fn address_of(chat: &Chat) -> String {
+    waha::chat_of(&chat.chat, chat.is_group, chat.person.as_ref())
+}
+
+fn last_message(chat: &Chat, me: Option<&str>) -> Option<Value> {
+    waha::stored_message(chat.last_message.as_deref()?, me)
+}
+
+/// What came of marking a chat as read: which messages were meant is not said, as WAHA's engine WEBJS does.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::http) struct WahaSeen {
+    ids: (),
+}
+
+/// Done.
+#[derive(Debug, Serialize)]
+pub(in crate::http) struct WahaDone {
+    pub(in crate::http) result: bool,
 }
 
 /// The address of a chat: digits alone are a number.
-fn address(to: &str) -> String {
+pub(in crate::http) fn address(to: &str) -> String {
     if to.contains('@') {
         to.to_owned()
     } else {
@@ -412,6 +536,54 @@ mod tests {
         assert_eq!(queued["to"], "5491158254201@c.us");
         assert_eq!(queued["_data"]["id"]["id"], "3EB0AB");
         assert_eq!(queued["ackName"], "PENDING");
+    }
+
+    #[test]
+    fn a_chat_has_the_address_by_the_number_where_that_is_known_and_its_last_message() {
+        let said = |phone: Option<&str>| {
+            json!({
+                "chat": "111@lid", "is_group": false, "name": "Eva", "person": {"phone": phone, "lid": "111@lid"},
+                "unread_count": 2, "is_marked_unread": false, "is_archived": false, "is_pinned": true, "is_read_only": false,
+                "last_at": 1_800_000_000_000_u64,
+                "last_message": {
+                    "id": "true_111@lid_3A", "key": "3A", "chat": "111@lid", "is_group": false,
+                    "from": {"phone": "5491150000001"}, "to": {"phone": phone, "lid": "111@lid"},
+                    "kind": "image", "caption": "hola", "media": {"mimetype": "image/png"},
+                    "timestamp": 1_800_000_000_000_u64, "is_own": true, "ack": 3, "state": "read",
+                    "is_edited": false, "is_revoked": false,
+                },
+            })
+        };
+        let shown = |phone: Option<&str>| {
+            let chat: Chat = serde_json::from_value(said(phone)).unwrap();
+            let shown = WahaChatSummary::of(&chat, Some("5491150000001@c.us"));
+            serde_json::to_value(shown).unwrap()
+        };
+        let known = shown(Some("5491158254201"));
+        assert_eq!(known["id"], "5491158254201@c.us");
+        assert_eq!(
+            known["_chat"]["id"],
+            json!({"server": "c.us", "user": "5491158254201", "_serialized": "5491158254201@c.us"})
+        );
+        let chat = &known["_chat"];
+        assert_eq!(
+            (&chat["pinned"], &chat["unreadCount"], &chat["timestamp"]),
+            (&json!(true), &json!(2), &json!(1_800_000_000))
+        );
+        let last = &known["lastMessage"];
+        assert_eq!(
+            (&last["from"], &last["to"], &last["body"]),
+            (
+                &json!("5491150000001@c.us"),
+                &json!("5491158254201@c.us"),
+                &json!("hola")
+            )
+        );
+        assert_eq!(
+            (&last["ackName"], &last["hasMedia"], &last["media"]["url"]),
+            (&json!("READ"), &json!(true), &Value::Null)
+        );
+        assert_eq!(shown(None)["id"], "111@lid");
     }
 
     #[test]

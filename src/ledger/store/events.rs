@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{File, StoreError, consumers};
 use crate::{
-    heard::{HeardEdit, HeardMessage, Numberless, Quoted},
+    heard::{EVENT_ID_START, HeardEdit, HeardMessage, Numberless, Quoted},
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
     masked::{Number, Text, WaId},
 };
@@ -124,7 +124,7 @@ pub(in crate::ledger) fn append(
     };
     let data = data.as_ref().unwrap_or(&new.data);
     let appended = file.prepare_cached(statements::APPEND)?.execute(params![
-        format!("evt_{:032x}", rand::random::<u128>()),
+        format!("{EVENT_ID_START}{:032x}", rand::random::<u128>()),
         new.session,
         new.kind.as_str(),
         once,

@@ -278,6 +278,18 @@ async fn how_far_a_session_has_heard_holds_for_one_link_and_never_goes_back() {
 }
 
 #[tokio::test]
+async fn a_place_in_the_log_is_there_for_the_next_service() {
+    let folder = tempfile::tempdir().unwrap();
+    for (found, noted) in [(None, 7), (Some(7), 9), (Some(9), 3)] {
+        let ledger = open(options(folder.path()));
+        assert_eq!(ledger.place("a").await.unwrap(), found);
+        ledger.note_place("a", noted).await.unwrap();
+        assert_eq!(ledger.place("b").await.unwrap(), None);
+        ledger.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_that_would_miss_something_has_expired() {
     let (folder, ledger) = opened();
     let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();

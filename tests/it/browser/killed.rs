@@ -2,7 +2,7 @@
 
 use std::{fs, future::pending};
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Signal, getpid, kill_process, set_child_subreaper};
 use session_manager::browser::{ChromeProgram, sweep};
 
 use super::open;
@@ -26,6 +26,9 @@ async fn without_setpriv_its_chrome_ends_by_itself_when_the_pipe_closes() {
 
 #[tokio::test]
 async fn a_chrome_that_hangs_while_its_service_is_killed_is_swept_by_the_next_one() {
+    // Its parent once its service is gone. Without one in this session the kernel would wake it, with SIGHUP and SIGCONT, as it does with
+    // each stopped process group that is orphaned (setpgid(2)), and it would end by itself.
+    set_child_subreaper(Some(getpid())).unwrap();
     let folder = Folder::new();
     let service = play("browser::killed::plays_a_service_without_setpriv", &folder).await;
     let before = folder.processes();

@@ -15,14 +15,14 @@ use super::{BASE64_STANDARD, PNG};
 use crate::support::Service;
 
 /// A web server that answers as no good one does.
-pub(super) struct Site {
+pub(crate) struct Site {
     address: String,
     _server: AbortOnDropHandle<()>,
 }
 
 impl Site {
     /// Also gives this file as a good one does: as `/lista.pdf`, and moved.
-    pub(super) async fn serve(pdf: Vec<u8>) -> Self {
+    pub(crate) async fn serve(pdf: Vec<u8>) -> Self {
         let redirect =
             |to: &'static str| get(async move || (StatusCode::FOUND, [(header::LOCATION, to)]));
         let typed = |kind: &'static str, encoding: &'static str| {
@@ -66,7 +66,7 @@ impl Site {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }
@@ -201,7 +201,11 @@ async fn a_file_that_whatsapp_does_not_take_so_is_refused_before_anything_is_han
             "view_once",
         ),
         (json!({ "data": PNG, "kind": "gif" }), "gif"),
-        (json!({ "data": PNG, "id": "med_x" }), "one of"),
+        (json!({ "data": PNG, "id": "fil_x" }), "one of"),
+        (
+            json!({ "id": "med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa" }),
+            "that of a file that a message has brought",
+        ),
         (json!({ "mimetype": "image/png" }), "one of"),
         (json!({ "data": PNG, "mimetype": "image" }), "mimetype"),
         (json!({ "data": PNG, "captoin": "x" }), "captoin"),

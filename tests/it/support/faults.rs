@@ -109,6 +109,7 @@ pub(crate) async fn measure(
         sessions,
         is_attended: false,
         pause: BUSY,
+        has_media: false,
         others: None,
         log,
     };

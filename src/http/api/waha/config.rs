@@ -84,7 +84,7 @@ fn checked_webhook(place: usize, webhook: WahaWebhook) -> Result<CheckedWebhook,
         why,
     };
     let events = events.unwrap_or_default();
-    let sent = waha::EVENTS.join(", ");
+    let sent = waha::events().join(", ");
     if events.is_empty() {
         return Err(refused(format!("is missing: give some of {sent}, or \"*\" for all")).into());
     }

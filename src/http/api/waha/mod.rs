@@ -5,13 +5,15 @@
 //! is there, what differs and what is not.
 //!
 //! In reading order: [`naming`] finds the session that a request means, [`sessions`], [`config`] and [`auth`] are about sessions,
-//! [`sending`] and [`contacts`] about messages, [`server`] about the service.
+//! [`sending`], [`in_chat`], [`chats`] and [`contacts`] about messages, [`server`] about the service.
 
 mod naming;
 
 pub(in crate::http) mod auth;
+pub(in crate::http) mod chats;
 mod config;
 pub(in crate::http) mod contacts;
+pub(in crate::http) mod in_chat;
 pub(in crate::http) mod sending;
 pub(in crate::http) mod server;
 pub(in crate::http) mod sessions;

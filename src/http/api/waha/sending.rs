@@ -1,4 +1,5 @@
-//! `POST /api/sendText`, `sendLocation`, `sendPoll` and `sendContactVcard`: each is a `POST /send` in WAHA's words.
+//! `POST /api/sendText`, `sendImage`, `sendFile`, `sendVoice`, `sendVideo`, `sendLocation`, `sendPoll` and `sendContactVcard`: each is
+//! a `POST /send` in WAHA's words.
 //!
 //! A request becomes a body of `/send`, and goes through the checks of that one: the ledger, the keys of requests and the limits are
 //! the same. The headers `Idempotency-Key` and `Prefer: respond-async` and the parameter `dry_run` mean what they mean there.
@@ -15,10 +16,12 @@ use serde_json::{Value, json};
 
 use super::naming;
 use crate::{
+    extras::MediumKind,
     http::{
         api::send::{self, ParsedSend},
         state::AppState,
         wire::{
+            body::LARGEST_SEND,
             error::ApiError,
             extract::{FromBody, Json, Object},
             requests::{Given, Nested, SendBody},
@@ -32,14 +35,15 @@ use crate::{
 /// A send as WAHA words it, before it is known what of.
 #[derive(Debug)]
 pub(in crate::http) struct Asked {
-    target: Target,
-    to: Addressee,
+    pub(super) target: Target,
+    pub(super) to: Addressee,
     fields: WahaSendBody,
     parts: Parts,
 }
 
 impl FromBody for Asked {
     type Fields = WahaSendBody;
+    const LARGEST: usize = LARGEST_SEND;
 
     fn from_body(
         fields: WahaSendBody,
@@ -83,6 +87,44 @@ pub(in crate::http) async fn text(
     let mentions = given(mem::take(&mut asked.fields.mentions));
     let content = json!({ "message": &text, "mentions": mentions });
     asked.send(&app, content, text).await
+}
+
+/// `POST /api/sendImage`.
+pub(in crate::http) async fn image(
+    State(app): State<AppState>,
+    Json(asked): Json<Asked>,
+) -> Result<Response, ApiError> {
+    asked.send_file(&app, MediumKind::Image).await
+}
+
+/// `POST /api/sendFile`.
+pub(in crate::http) async fn file(
+    State(app): State<AppState>,
+    Json(asked): Json<Asked>,
+) -> Result<Response, ApiError> {
+    asked.send_file(&app, MediumKind::Document).await
+}
+
+/// `POST /api/sendVoice`.
+pub(in crate::http) async fn voice(
+    State(app): State<AppState>,
+    Json(asked): Json<Asked>,
+) -> Result<Response, ApiError> {
+    asked.send_file(&app, MediumKind::Voice).await
+}
+
+/// `POST /api/sendVideo`.
+pub(in crate::http) async fn video(
+    State(app): State<AppState>,
+    Json(asked): Json<Asked>,
+) -> Result<Response, ApiError> {
+    if asked.fields.as_note == Given::Value(true) {
+        return Err(ApiError::InvalidContent {
+            field: "asNote",
+            why: "a round video is not sent: leave it out, and it goes as a plain one".to_owned(),
+        });
+    }
+    asked.send_file(&app, MediumKind::Video).await
 }
 
 /// `POST /api/sendLocation`.
@@ -173,6 +215,46 @@ fn needed<T>(field: &'static str, value: Nested<T>) -> Result<T, ApiError> {
 }
 
 impl Asked {
+    /// Sends its file as this.
+    async fn send_file(mut self, app: &AppState, kind: MediumKind) -> Result<Response, ApiError> {
+        let file = needed("file", mem::take(&mut self.fields.file))?;
+        let caption = mem::take(&mut self.fields.caption).value();
+        // An empty one is what a client writes that has nothing to say.
+        let caption = caption.filter(|caption| !caption.is_empty());
+        let filename = file.filename.filter(|name| !name.is_empty());
+        let mimetype = file.mimetype.filter(|mimetype| !mimetype.is_empty());
+        let body = caption.clone().unwrap_or_default();
+        let mut media = Object::new();
+        for (name, value) in [
+            // The bytes are moved, and not copied once more.
+            ("data", file.data),
+            ("url", file.url),
+            ("id", file.id),
+            ("mimetype", mimetype),
+            ("filename", filename),
+            ("caption", caption),
+            ("kind", Some(kind.as_str().to_owned())),
+        ] {
+            media.insert(name.to_owned(), value.into());
+        }
+        let mut content = json!({ "mentions": given(mem::take(&mut self.fields.mentions)) });
+        content["media"] = media.into();
+        let sent = self.send(app, content, body).await;
+        sent.map_err(|why| {
+            if let ApiError::InvalidContent {
+                field: "media",
+                why: said,
+            } = why
+            {
+                // As the request has it.
+                let field = "file";
+                ApiError::InvalidContent { field, why: said }
+            } else {
+                why
+            }
+        })
+    }
+
     /// Sends this content, a body of `/send` but for the recipient. `body`: what the answer has for a text.
     async fn send(
         self,
@@ -185,6 +267,7 @@ impl Asked {
             Given::Absent | Given::Null => None,
             Given::WrongType => return Err(ApiError::InvalidQuote),
         };
+        let has_media = content.get("media").is_some();
         content["to"] = self.to.as_str().into();
         content["quote"] = quoted.as_deref().into();
         let fields = SendBody::deserialize(content)?;
@@ -196,6 +279,7 @@ impl Asked {
         let (accepted, to) = send::accept(app, &session, request).await?;
         let account = session.snapshot().linked_account().cloned();
         let message = WahaMessage::of(&accepted, account.as_deref(), &to, body, quoted);
+        let message = message.with_media(has_media);
         let status = if accepted.ack >= 1 {
             StatusCode::CREATED
         } else {

@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::http) struct MediaBrought {
     success: bool,
     /// What `/send` takes as `media.id`.
-    #[schema(example = "med_Zm9vYmFyYmF6cXV4MTIzNA")]
+    #[schema(example = "fil_Zm9vYmFyYmF6cXV4MTIzNA")]
     id: String,
     bytes: u64,
     /// SHA-256 of the bytes, in hexadecimal digits.

@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval, sleep};
 use super::{
     super::{Api, Home, Service, chrome::pid_of, try_answer},
     LOOK, Settings, World,
+    arrivals::Arrived,
     judge::{Author, Written},
 };
 
@@ -286,13 +287,15 @@ impl Chaos {
     pub(super) async fn sent(&self) -> Vec<Written> {
         let mut sent = Vec::new();
         for (account, session) in self.accounts.iter().zip(1..) {
-            let text = |message: &Value, name| message[name].as_str().unwrap().to_owned();
-            sent.extend(self.taken(account).await.iter().map(|message| Written {
-                session,
-                chat: text(message, "to"),
-                author: Author::Service,
-                key: text(message, "id"),
-                text: text(message, "body"),
+            sent.extend(self.taken(account).await.iter().map(|message| {
+                let Arrived { id, text, .. } = Arrived::of(message);
+                Written {
+                    session,
+                    chat: message["to"].as_str().unwrap().to_owned(),
+                    author: Author::Service,
+                    key: id,
+                    text,
+                }
             }));
         }
         sent

@@ -6,14 +6,17 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
     super::{Answer, try_answer},
     World,
+    arrivals::Promised,
+    attachment::Attachment,
 };
 
 /// Between two tries of one request: first, and at most.
@@ -37,12 +40,7 @@ pub(super) struct Script {
 pub(super) struct Chat {
     pub(super) account: String,
     pub(super) to: &'static str,
-    /// The texts, in the order in which they were accepted.
-    pub(super) accepted: Vec<String>,
-    /// Messages whose end is unknown.
-    pub(super) unknown: Vec<String>,
-    /// Under way.
-    pub(super) open: Vec<String>,
+    pub(super) promised: Promised,
     pub(super) requests: u32,
 }
 
@@ -55,7 +53,11 @@ pub(super) struct Client {
 
 /// A message on its way.
 struct Message {
+    /// Its text, or the one below its file.
     body: String,
+    file: Option<Attachment>,
+    /// The id that the service gave to the file, once it was brought.
+    file_id: Option<String>,
     /// Counts the requests that were certainly not sent, and had to be repeated.
     generation: u32,
 }
@@ -74,24 +76,36 @@ enum Word {
 }
 
 impl Chat {
-    pub(super) const fn new(account: String, to: &'static str) -> Self {
+    pub(super) fn new(account: String, to: &'static str) -> Self {
         Self {
             account,
             to,
-            accepted: Vec::new(),
-            unknown: Vec::new(),
-            open: Vec::new(),
+            promised: Promised::default(),
             requests: 0,
         }
     }
 
+    fn open(&mut self, message: &Message) {
+        let body = message.body.clone();
+        if let Some(file) = &message.file {
+            let medium = file.medium.clone();
+            self.promised.media.insert(body.clone(), medium);
+        }
+        self.promised.open.push(body);
+    }
+
     fn accept(&mut self, body: &str) {
-        self.accepted.retain(|other| other != body);
-        self.accepted.push(body.to_owned());
+        let accepted = &mut self.promised.accepted;
+        accepted.retain(|other| other != body);
+        accepted.push(body.to_owned());
+    }
+
+    fn give_up(&mut self, body: &str) {
+        self.promised.unknown.push(body.to_owned());
     }
 
     fn close(&mut self, body: &str) {
-        self.open.retain(|other| other != body);
+        self.promised.open.retain(|other| other != body);
     }
 }
 
@@ -116,12 +130,16 @@ impl Client {
             let mut under_way = Vec::new();
             for _ in 0..burst {
                 count += 1;
-                let body = format!("{}/{}/{count}", self.script.session, self.script.to);
-                self.chat.lock().unwrap().open.push(body.clone());
+                let Script { session, to, .. } = self.script;
+                let has_media = self.world.plan.has_media;
+                let file = has_media.then(|| Attachment::of(self.script.seed, count));
                 let mut message = Message {
-                    body,
+                    body: format!("{session}/{to}/{count}"),
+                    file: file.flatten(),
+                    file_id: None,
                     generation: 0,
                 };
+                self.chat.lock().unwrap().open(&message);
                 let id = self.accepted(&mut message).await;
                 under_way.push((message, id));
             }
@@ -134,8 +152,7 @@ impl Client {
                             self.accepted(&mut message).await
                         }
                         Word::Unknown => {
-                            let mut chat = self.chat.lock().unwrap();
-                            chat.unknown.push(message.body.clone());
+                            self.chat.lock().unwrap().give_up(&message.body);
                             None
                         }
                         Word::Sent | Word::Accepted(_) => None,
@@ -167,8 +184,7 @@ impl Client {
                     return Some(id);
                 }
                 Word::Unknown => {
-                    let mut chat = self.chat.lock().unwrap();
-                    chat.unknown.push(message.body.clone());
+                    self.chat.lock().unwrap().give_up(&message.body);
                     return None;
                 }
                 Word::Anew => message.generation += 1,
@@ -179,25 +195,54 @@ impl Client {
         }
     }
 
-    /// One request. Some clients lose patience before the service does.
-    async fn ask(&mut self, message: &Message) -> Option<Answer> {
+    /// One request, after another one that brings its file where that is too large for it. Some clients lose patience before the
+    /// service does.
+    async fn ask(&mut self, message: &mut Message) -> Option<Answer> {
+        let mut body = json!({
+            "cliente_id": self.script.session,
+            "to": self.script.to,
+            "async": self.script.is_async,
+        });
+        match &message.file {
+            None => body["message"] = json!(message.body),
+            Some(file) => {
+                let mut media = json!({ "kind": file.medium.kind, "caption": message.body });
+                if file.is_inline() {
+                    media["data"] = json!(BASE64_STANDARD.encode(&file.bytes));
+                    media["mimetype"] = json!(file.mimetype);
+                } else {
+                    if message.file_id.is_none() {
+                        message.file_id = self.bring(file).await;
+                    }
+                    media["id"] = json!(message.file_id.as_ref()?);
+                }
+                body["media"] = media;
+            }
+        }
+        let key = format!("{} #{}", message.body, message.generation);
+        let request = self.request("/send").header("Idempotency-Key", key);
+        self.answered(request.json(&body)).await
+    }
+
+    /// Brings a file. Its id is good for as long as the test runs, whatever becomes of the service.
+    async fn bring(&mut self, file: &Attachment) -> Option<String> {
+        let request = self.request("/media").header("content-type", file.mimetype);
+        let answer = self.answered(request.body(file.bytes.clone())).await?;
+        match answer.status {
+            201 => Some(answer.json()["id"].as_str().unwrap().to_owned()),
+            503 => None,
+            _ => panic!("an answer without a sense: {}", answer.text()),
+        }
+    }
+
+    fn request(&mut self, path: &str) -> RequestBuilder {
         let patience = self.random.random_range(500..12_000);
         self.chat.lock().unwrap().requests += 1;
-        let request = self
-            .world
-            .api()
-            .request(Method::POST, "/send")
-            .timeout(Duration::from_millis(patience))
-            .header(
-                "Idempotency-Key",
-                format!("{} #{}", message.body, message.generation),
-            )
-            .json(&json!({
-                "cliente_id": self.script.session,
-                "to": self.script.to,
-                "message": message.body,
-                "async": self.script.is_async,
-            }));
+        let request = self.world.api().request(Method::POST, path);
+        request.timeout(Duration::from_millis(patience))
+    }
+
+    async fn answered(&self, request: RequestBuilder) -> Option<Answer> {
         let answer = try_answer(request).await.ok();
         if answer.is_none() {
             self.world.note("no answer");

@@ -271,7 +271,7 @@ fn logged(event: &Value) -> Logged {
         kind: text(&event["type"]).unwrap(),
         source: text(&data["source"]),
         key: text(&data["key"]).unwrap(),
-        text: text(&data["text"]),
+        text: text(&data["text"]).or_else(|| text(&data["caption"])),
         is_late: event["late"] == true,
     }
 }

@@ -5,6 +5,8 @@
 //! lost. Who is struck when comes from one seed; what is hit at that moment is the machine's part, so a seed finds the
 //! same kind of trouble again, not the same instruction.
 
+mod arrivals;
+mod attachment;
 mod chaos;
 mod client;
 mod judge;
@@ -73,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) is_attended: bool,
     /// The longest that a client waits between two messages.
     pub(crate) pause: Duration,
+    /// Whether a third of what clients send are files.
+    pub(crate) has_media: bool,
     /// The longest that others wait between two messages of a chat. `None`: they write nothing, and nothing listens.
     pub(crate) others: Option<Duration>,
     /// Where the logs of all services go, one after another.
@@ -328,7 +332,7 @@ impl Stage {
 
     /// How many messages have been accepted.
     pub(crate) fn accepted(&self) -> usize {
-        let accepted = |chat: &Mutex<Chat>| chat.lock().unwrap().accepted.len();
+        let accepted = |chat: &Mutex<Chat>| chat.lock().unwrap().promised.accepted.len();
         self.chats.iter().map(|chat| accepted(chat)).sum()
     }
 
