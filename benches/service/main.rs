@@ -24,6 +24,7 @@ mod crash;
 mod faults;
 mod freeze;
 mod listen;
+mod media;
 mod send;
 mod soak;
 mod stall;
@@ -41,6 +42,10 @@ async fn main() -> ExitCode {
         Some("faults") => faults::bench().await,
         Some("freeze") => freeze::bench().await,
         Some("listen") => listen::bench().await,
+        Some("media") => {
+            media::bench().await;
+            true
+        }
         Some("soak") => soak::soak().await,
         Some("rounds") => soak::rounds().await,
         Some("stall") => stall::bench().await,
@@ -54,7 +59,7 @@ async fn main() -> ExitCode {
             true
         }
         Some(other) => panic!(
-            "no such benchmark: {other}; there are: crash, faults, freeze, listen, rounds, send, soak, stall, status, stop"
+            "no such benchmark: {other}; there are: crash, faults, freeze, listen, media, rounds, send, soak, stall, status, stop"
         ),
     };
     if went_well {

@@ -15,7 +15,7 @@ const SPELL: Duration = Duration::from_secs(8);
 
 /// Of two builds one waits while the other is measured; they take so many turns alone.
 const TURNS: u32 = 4;
-const MEASURED: u64 = 1;
+pub(super) const MEASURED: u64 = 1;
 const HANGING: u64 = 2;
 const STARTING: [u64; 3] = [3, 4, 5];
 const TO: &str = "5491158254201";
@@ -97,9 +97,9 @@ pub(super) async fn bench() {
 }
 
 #[derive(Default)]
-struct Times {
-    status: Vec<Duration>,
-    send: Vec<Duration>,
+pub(super) struct Times {
+    pub(super) status: Vec<Duration>,
+    pub(super) send: Vec<Duration>,
 }
 
 impl Times {
@@ -109,10 +109,14 @@ impl Times {
     }
 }
 
-/// Asks for the status without a pause, and sends one message after another beside it.
-async fn measure(service: &Service, spell: Duration) -> Times {
+/// Measures for so long.
+pub(super) async fn measure(service: &Service, spell: Duration) -> Times {
     let began = Instant::now();
-    let is_over = || began.elapsed() > spell;
+    measure_until(service, || began.elapsed() > spell).await
+}
+
+/// Asks for the status without a pause, and sends one message after another beside it.
+pub(super) async fn measure_until(service: &Service, is_over: impl Fn() -> bool) -> Times {
     let statuses = async {
         let mut times = Vec::new();
         while !is_over() {

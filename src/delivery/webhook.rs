@@ -254,7 +254,7 @@ impl Draft {
         Err(invalid(
             "headers",
             format!(
-                "were set for another address: with url, give each of them anew, or null: {}",
+                "were set for another address: with url, give each of them again, or null: {}",
                 left.join(", ")
             ),
         ))

@@ -14,9 +14,9 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,10 @@ const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for the ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a caller waits besides until the task has counted: it does so between two steps of its work, each of which takes
+/// milliseconds unless the disk stands still.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers a caller in time, with an error if the disk does not.
 pub(super) async fn by_then<T>(
@@ -112,8 +116,10 @@ pub(super) struct Shared<R> {
     pub(super) tally: watch::Sender<ConsumerTally>,
     /// How long the events that it has took from the log.
     pub(super) times: Histogram,
-    /// Deliveries have their turn that had none, by the word of a person.
-    pub(super) redriven: Notify,
+    /// How often deliveries were given a turn that had none, by the word of a person.
+    redriven: watch::Sender<u64>,
+    /// Of these, how many its task has counted into the tally.
+    counted: watch::Sender<u64>,
     /// Ends its task.
     pub(super) stop: CancellationToken,
     /// What the ledger is given as the time, by its task and by its callers.
@@ -138,7 +144,8 @@ impl<R> Shared<R> {
             }),
             tally: watch::Sender::new(tally),
             times,
-            redriven: Notify::new(),
+            redriven: watch::Sender::new(0),
+            counted: watch::Sender::new(0),
             stop,
             clock: Clock::new(),
         }
@@ -152,7 +159,7 @@ impl<R> Shared<R> {
     }
 
     /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many, in time; after an error
-    /// a part may be left.
+    /// a part may be left. Then the tally has them among those that wait, unless its task cannot count.
     pub(super) async fn redrive(
         &self,
         ledger: &Ledger,
@@ -161,7 +168,14 @@ impl<R> Shared<R> {
         let now = self.clock.now();
         let redriven = by_then(ledger.redrive(&self.id, events, now)).await;
         // Also for the part that was written down before an error.
-        self.redriven.notify_one();
+        let mut own = 0;
+        self.redriven.send_modify(|times| {
+            *times += 1;
+            own = *times;
+        });
+        let mut counted = self.counted.subscribe();
+        let is_counted = timeout(COUNT_TIMEOUT, counted.wait_for(|times| own <= *times));
+        self.stop.run_until_cancelled(is_counted).await;
         redriven
     }
 }
@@ -280,6 +294,7 @@ impl<R: Receiver> Worker<R> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.subscribe();
         let mut news = self.ledger.event_news();
+        let mut redriven = shared.redriven.subscribe();
         let mut attempts = JoinSet::new();
         self.mend_times().await;
         loop {
@@ -302,7 +317,11 @@ impl<R: Receiver> Worker<R> {
                     self.paused_until = None;
                 }
                 Ok(()) = news.changed() => self.has_more = true,
-                () = shared.redriven.notified() => self.count().await,
+                Ok(()) = redriven.changed() => {
+                    let times = *redriven.borrow_and_update();
+                    self.count().await;
+                    shared.counted.send_replace(times);
+                }
                 () = sleep_until(wake_at) => {}
             }
         }

@@ -121,3 +121,110 @@ fn failed(why: Unreached) -> HttpError {
     };
     HttpError::new(kind, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        path::Path,
+        process::{Child, Command, Stdio},
+        time::Instant,
+    };
+
+    use bytes::Bytes;
+    use http::{Method, Request, StatusCode};
+    use http_body_util::Full;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::received::store::{Place, Store};
+
+    const FILE: &str = "med_00000000000000000000000000000001";
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A server of S3 (moto). It ends with its test.
+    struct Server {
+        process: Child,
+        url: String,
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            self.process.kill().ok();
+            self.process.wait().ok();
+        }
+    }
+
+    impl Server {
+        async fn start() -> Self {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = free.local_addr().unwrap();
+            drop(free);
+            let program =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/moto_server");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the test plays the service that has the bucket"
+            )]
+            let mut command = Command::new(program);
+            let port = address.port().to_string();
+            command.args(["-H", "127.0.0.1", "-p", &port]);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            let server = Self {
+                process: command.spawn().expect("scripts/test installs moto"),
+                url: format!("http://{address}"),
+            };
+            let until = Instant::now() + PATIENCE;
+            while TcpStream::connect(address).is_err() {
+                assert!(Instant::now() < until, "the server of S3 does not listen");
+                sleep(Duration::from_millis(50)).await;
+            }
+            server
+        }
+
+        /// What another program does there.
+        async fn answers(&self, method: Method, path: &str) -> String {
+            let body = Full::from(Bytes::new()).map_err(|never| match never {});
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("{}{path}", self.url));
+            let request = request.body(body.boxed()).unwrap();
+            let client = delivery::HttpClient::new(true);
+            let answer = client.call(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            let body = answer.into_body().collect().await.unwrap();
+            String::from_utf8(body.to_bytes().into()).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_is_deleted_there_and_what_others_have_there_stays() {
+        let server = Server::start().await;
+        for path in ["/bucket", "/bucket/other", "/bucket/a/b/photo.jpg"] {
+            server.answers(Method::PUT, path).await;
+        }
+        let store = Store::open(&Place::Bucket(Bucket {
+            name: "bucket".to_owned(),
+            prefix: "a/b".to_owned(),
+            endpoint: Some(server.url.clone()),
+            region: "us-east-1".to_owned(),
+            access_key_id: "AKIA".to_owned(),
+            secret_access_key: Secret::new("secret".to_owned()),
+        }))
+        .unwrap();
+        let mut writing = store.begin(FILE).await.unwrap();
+        writing.push(Bytes::from_static(b"hola")).await.unwrap();
+        writing.finish().await.unwrap();
+        store.note_down(FILE, b"{}".to_vec()).await.unwrap();
+        store.begin(FILE).await.unwrap().give_up().await;
+        assert_eq!(store.size(FILE).await.unwrap(), 4);
+        assert_eq!(store.forget_older(PATIENCE).await.unwrap(), 0);
+        assert_eq!(store.forget_older(Duration::ZERO).await.unwrap(), 1);
+        assert_eq!(store.note(FILE).await.unwrap(), None);
+        let left = server.answers(Method::GET, "/bucket?list-type=2").await;
+        let left: Vec<_> = left.split("<Key>").skip(1).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left[0].starts_with("a/b/photo.jpg<"), "{left:?}");
+        assert!(left[1].starts_with("other<"), "{left:?}");
+    }
+}

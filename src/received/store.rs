@@ -2,7 +2,7 @@
 //!
 //! Responsible for whole files and their notes, and for what is too old. A file has two objects: `<name>` with its bytes, and
 //! `<name>.json` with its note, which is written last: a file without one is not there. What has another name was put
-//! there by somebody else, and stays.
+//! there by another program, and stays.
 
 use std::{
     io,

@@ -61,12 +61,15 @@ const LIMIT: &str = "limit";
 const WAIT: &str = "wait";
 const LAST_EVENT_ID: &str = "last-event-id";
 
+/// The same, as event-source-polyfill says it, which browsers need to send a key.
+const LAST_EVENT_ID_IN_QUERY: &str = "lastEventId";
+
 /// What `GET /events` knows. A misspelt `types` would show everything, and a misspelt `cliente_id` the events of others, so nothing
 /// else is ignored, but for what pages add against caches.
 const KNOWN: [&str; 5] = [CLIENTE_ID, TYPES, AFTER, LIMIT, WAIT];
 
 /// What its stream knows. Without `types` and `after` it is older than the log, and others may have added parameters to it.
-const KNOWN_OF_STREAM: [&str; 3] = [CLIENTE_ID, TYPES, AFTER];
+const KNOWN_OF_STREAM: [&str; 4] = [CLIENTE_ID, TYPES, AFTER, LAST_EVENT_ID_IN_QUERY];
 
 /// Which events a request means.
 #[derive(Debug)]
@@ -136,7 +139,7 @@ impl FromRequestParts<AppState> for Wanted {
 pub(in crate::http) struct StreamWanted {
     /// What the sessions are doing.
     pub(super) sessions: bool,
-    /// `types` says so: whoever knows that word takes ids for cursors.
+    /// `types` says so: a client that gives `types` treats ids as cursors.
     pub(super) is_named: bool,
     /// Which events of the log.
     log: Option<Wanted>,
@@ -178,9 +181,12 @@ impl FromRequestParts<AppState> for StreamWanted {
         let of_log = parameters(parts).filter(|(name, _)| name == AFTER);
         let types = types.map(|types| (Cow::Borrowed(TYPES), Cow::Owned(types)));
         let mut wanted = Wanted::of(of_log.chain(types), caller)?;
-        let last = parts.headers.get(LAST_EVENT_ID);
+        let in_header = parts.headers.get(LAST_EVENT_ID);
+        let in_header = in_header.map(|last| String::from_utf8_lossy(last.as_bytes()));
+        let in_header = in_header.filter(|last| !last.is_empty());
+        let last = in_header.or_else(|| given(LAST_EVENT_ID_IN_QUERY));
         if let Some(last) = last.filter(|last| !last.is_empty()) {
-            let last = last.to_str().ok().and_then(cursor);
+            let last = cursor(&last);
             wanted.query.after = Some(last.ok_or(ApiError::InvalidCursor)?);
             wanted.is_from_now = false;
         }

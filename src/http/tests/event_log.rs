@@ -270,6 +270,11 @@ async fn one_stream_shows_events_and_what_the_sessions_are_doing() {
     answer.await;
     let changed = stream.until(|heard| heard.name == "session").await;
     assert_eq!(changed.data["session"], "51");
+    write(&api, [event("51", "b", EventKind::Message)]).await;
+    let again = "/events/stream?types=message&lastEventId=1";
+    let mut again = Stream::open(&api, again, "").await;
+    let next = again.next().await.unwrap();
+    assert_eq!(next.data["data"]["text"], "b");
     let mut states = Stream::open(&api, "/events/stream?types=session", "").await;
     assert_eq!(states.next().await.unwrap().name, "sessions");
     // Whoever knows `types` would take an id for a cursor.

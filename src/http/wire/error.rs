@@ -286,7 +286,7 @@ causes! {
     )]
     CursorExpired(i64) = CursorExpired,
     #[error(
-        "the log ends before this cursor, at {newest}: an older copy of the ledger was put back, or the number is of another service; go on with after={oldest}, and take no event twice by its id"
+        "the log ends before this cursor, at {newest}: an older copy of the ledger was put back, or the number is of another service; go on with after={oldest}, and skip events whose id you have already"
     )]
     CursorAhead {
         /// The oldest cursor that misses nothing of what is left.

@@ -149,6 +149,12 @@ impl InFlight {
         Some(&current.entry.outgoing.to)
     }
 
+    /// Whether the send on its way does something to a message.
+    pub(super) fn is_of_action(&self) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|current| current.entry.outgoing.extras.action.is_some())
+    }
+
     /// Whether the send on its way has a file.
     pub(super) fn is_of_medium(&self) -> bool {
         let current = self.current.as_ref();

@@ -296,7 +296,9 @@ impl<'a, D: Driver> Sending<'a, D> {
         let is_refused =
             matches!(result, Err(PrepareError::Failed(_))) && !self.intake.in_flight.is_of_medium();
         if let Some(to) = self.intake.in_flight.current_recipient() {
-            if let Some(known) = learned {
+            // The chat of a message says where that message is, and not where its recipient is written to.
+            let is_action = self.intake.in_flight.is_of_action();
+            if let Some(known) = learned.filter(|_| !is_action) {
                 self.intake.numbers.learn(to, known, now);
             } else if is_refused {
                 // Perhaps because what was known of it does not hold any more.
