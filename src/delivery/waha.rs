@@ -24,7 +24,7 @@ pub const ENGINE: &str = "WEBJS";
 /// WAHA's free version calls itself so.
 pub const TIER: &str = "CORE";
 
-/// WAHA's word for a message, whoever wrote it.
+/// WAHA's word for a message of any author.
 const ANY_MESSAGE: &str = "message.any";
 
 /// The events that are sent, each by WAHA's word and by that of this service.

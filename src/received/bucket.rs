@@ -108,7 +108,7 @@ impl HttpService for Service {
     }
 }
 
-/// What `object_store` tries again by itself is told by the kind.
+/// By the kind, `object_store` decides what it tries again.
 fn failed(why: Unreached) -> HttpError {
     let kind = match why {
         Unreached::TooSlow => HttpErrorKind::Timeout,

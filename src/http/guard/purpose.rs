@@ -6,7 +6,8 @@
 //!
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
 //! misspelt `cliente_id` is refused. A login code is more than a read: a person who scans the code of another session links a phone to
-//! that session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
+//! that session. So there, too, each parameter must be known; and so it is for the log of events ([`check_parameters`]), where a
+//! misspelt one would show the events of all sessions. In single mode there is one session, and nothing to mistake.
 //!
 //! A field that changes what is done, such as `dry_run`, is looked for where a session is named as well: a caller that misspells it would send a
 //! message that was only to be tried.

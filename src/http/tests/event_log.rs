@@ -277,7 +277,7 @@ async fn one_stream_shows_events_and_what_the_sessions_are_doing() {
     assert_eq!(next.data["data"]["text"], "b");
     let mut states = Stream::open(&api, "/events/stream?types=session", "").await;
     assert_eq!(states.next().await.unwrap().name, "sessions");
-    // Whoever knows `types` would take an id for a cursor.
+    // A client that gives `types` would take an id for a cursor.
     assert_eq!(states.last_id, "");
 }
 
