@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header, uri::Scheme};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -133,9 +133,14 @@ type Inner = Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>;
 /// What is sent with a request.
 pub(crate) type RequestBody = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
-/// One that is in memory.
-fn whole(body: Vec<u8>) -> RequestBody {
-    Full::from(body).map_err(|never| match never {}).boxed()
+/// A request with a body that is in memory.
+fn request(method: Method, uri: &Uri, headers: HeaderMap, body: Vec<u8>) -> Request<RequestBody> {
+    let body = Full::from(body).map_err(|never| match never {}).boxed();
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers;
+    request
 }
 
 impl HttpClient {
@@ -170,23 +175,8 @@ impl HttpClient {
         body: Vec<u8>,
         patience: Patience,
     ) -> Result<Answer, Unreached> {
-        if !self.may_call(uri) {
-            return Err(Unreached::Private);
-        }
-        let asked = async {
-            let client = self
-                .inner
-                .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
-            let client = client.await?;
-            let mut request = Request::post(uri.clone()).body(whole(body));
-            if let Ok(request) = &mut request {
-                *request.headers_mut() = headers;
-            }
-            let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
-            let answered = client.request(request).await;
-            answered.map_err(|why| reason(&why, why.is_connect(), uri))
-        };
-        let answered = timeout(patience.status, asked).await;
+        let request = request(Method::POST, uri, headers, body);
+        let answered = timeout(patience.status, self.call(request)).await;
         let (parts, mut frames) = answered.unwrap_or(Err(Unreached::TooSlow))?.into_parts();
         let mut body = Vec::new();
         let rest = async {
@@ -217,11 +207,7 @@ impl HttpClient {
         uri: &Uri,
         headers: HeaderMap,
     ) -> Result<Response<Incoming>, Unreached> {
-        let mut request = Request::get(uri.clone()).body(whole(Vec::new()));
-        if let Ok(request) = &mut request {
-            *request.headers_mut() = headers;
-        }
-        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
+        let request = request(Method::GET, uri, headers, Vec::new());
         let asked = timeout(ATTEMPT_TIMEOUT, self.call(request)).await;
         asked.map_err(|_| Unreached::TooSlow)?
     }

@@ -55,7 +55,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webhook::KIND;
 pub use webhook::{
-    Compat, Draft, InvalidField, Webhook, all_types, check_url, is_standard_secret, is_type,
+    Compat, Draft, InvalidField, Webhook, all_types, check_url, is_standard_secret, is_type, kinds,
 };
 use worker::{Given, Receiver, Shared as Running, Worker, by_then};
 

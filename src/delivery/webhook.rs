@@ -236,7 +236,7 @@ impl Draft {
     }
 
     /// Checks that a caller who may not know the webhook's headers does not have them sent elsewhere: with another address each is
-    /// given anew, or removed.
+    /// given again, or removed.
     ///
     /// # Errors
     ///
@@ -499,8 +499,8 @@ fn url(value: &Value) -> Result<String, InvalidField> {
     Ok(text.to_owned())
 }
 
-/// The kinds that a word means.
-fn kinds(word: &str) -> Vec<EventKind> {
+/// The kinds of events that a word means; none: it is no type.
+pub fn kinds(word: &str) -> Vec<EventKind> {
     if word == ANY_MESSAGE {
         return vec![EventKind::Message, EventKind::OwnMessage];
     }

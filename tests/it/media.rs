@@ -349,7 +349,7 @@ async fn a_server_that_takes_no_file_is_told_of_by_name_and_frees_the_key() {
 }
 
 /// The kernel's word on how much memory of its own a process has, in bytes.
-fn own_memory(pid: u32) -> u64 {
+pub(crate) fn own_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::{
     adapters::{CURRENT, bundle},
-    media::hash,
+    media::{hash, own_memory},
     support::{
         Answer, Home, Service,
         chrome::eventually,
@@ -372,16 +372,6 @@ async fn listen_saves_each_file_once_and_says_where_it_is_or_why_it_is_not() {
     service.stop();
 }
 
-/// What a process has of memory of its own, in bytes.
-fn anonymous(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"));
-    let kb = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kb.unwrap_or(0) * 1024
-}
-
 /// 8 MB more than before is what a file may take, whatever its size.
 const MOST_GROWTH: u64 = 8_000_000;
 
@@ -402,14 +392,14 @@ async fn a_file_of_a_hundred_megabytes_leaves_the_memory_flat() {
         .await;
 
     let pid = service.pid();
-    let before = anonymous(pid);
+    let before = own_memory(pid);
     let most = Arc::new(AtomicU64::new(0));
     let is_over = Arc::new(AtomicBool::new(false));
     let watching = {
         let (most, is_over) = (Arc::clone(&most), Arc::clone(&is_over));
         thread::spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
-                most.fetch_max(anonymous(pid), Ordering::Relaxed);
+                most.fetch_max(own_memory(pid), Ordering::Relaxed);
                 thread::sleep(Duration::from_millis(5));
             }
         })

@@ -18,6 +18,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{feed::Line, paging};
 use crate::{
+    delivery,
     http::{
         guard::{caller::Caller, purpose, reach::TargetIfNamed},
         state::AppState,
@@ -48,9 +49,6 @@ const STREAM_PAGE: usize = 20;
 /// So far behind may the last id of a stream be while nothing comes that its reader wants: a reader that goes on from there
 /// looks at these again, and must not find them forgotten.
 const UNTOLD: i64 = 100;
-
-/// What `types` means by all messages, of others and of the account.
-const ANY_MESSAGE: &str = "message.any";
 
 /// What `types` of a stream means by what the sessions are doing, which is not in the log.
 const SESSIONS: &str = "session";
@@ -235,14 +233,12 @@ fn cursor(value: &str) -> Option<i64> {
 fn kinds(list: &str) -> Result<Vec<EventKind>, ApiError> {
     let mut kinds = Vec::new();
     for word in list.split(',').map(str::trim) {
-        match (word, EventKind::named(word)) {
-            (ANY_MESSAGE, _) => kinds.extend([EventKind::Message, EventKind::OwnMessage]),
-            (_, Some(kind)) => kinds.push(kind),
-            (_, None) => {
-                let word = word.chars().take(LONGEST_NAME).collect();
-                return Err(ApiError::InvalidEventTypes { word });
-            }
+        let meant = delivery::kinds(word);
+        if meant.is_empty() {
+            let word = word.chars().take(LONGEST_NAME).collect();
+            return Err(ApiError::InvalidEventTypes { word });
         }
+        kinds.extend(meant);
     }
     Ok(kinds)
 }
