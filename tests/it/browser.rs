@@ -196,7 +196,7 @@ async fn a_killed_chrome_is_noticed_and_its_profile_is_free_at_once() {
 }
 
 #[tokio::test]
-async fn a_chrome_outlives_the_thread_that_opened_it_and_ends_in_good_order_with_its_pipe() {
+async fn a_chrome_outlives_the_thread_that_opened_it_and_ends_by_itself_with_its_pipe() {
     let program = headless_shell().await;
     let folder = Folder::new();
     // Chrome would be killed with the thread that started it; the pipe closes with its runtime.
@@ -213,7 +213,13 @@ async fn a_chrome_outlives_the_thread_that_opened_it_and_ends_in_good_order_with
     timeout(PATIENCE, browser.lost()).await.unwrap();
     eventually("Chrome has ended", || folder.processes().is_empty()).await;
     let lost = timeout(PATIENCE, browser.lost()).await.unwrap();
-    assert_eq!(lost, BrowserLost::Exited(Exit::Status(0)));
+    // Chrome 156 sometimes hits an assertion of its own on this way out (docs/chrome.md, "When its pipe closes"). Killed
+    // with its thread, it would have ended by SIGKILL.
+    let by_itself = [Exit::Status(0), Exit::Signal(Signal::TRAP.as_raw())];
+    assert!(
+        by_itself.map(BrowserLost::Exited).contains(&lost),
+        "{lost:?}"
+    );
     assert_eq!(browser.close().await, Closed::AlreadyGone);
 }
 
