@@ -88,7 +88,8 @@ pub struct Config {
     /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more. What a consumer is still to be given
     /// is kept for 7 days, if that is longer.
     pub event_retention: Duration,
-    /// `MEDIA_DOWNLOAD` (demand): when the files of messages are fetched; `MEDIA_RETENTION_HOURS` (72): for how long they are kept;
+    /// `MEDIA_DOWNLOAD` (demand): when the files of messages are fetched; `MEDIA_DOWNLOAD_MAX_MB` (50): the most megabytes of one that is
+    /// fetched without a caller; `MEDIA_RETENTION_HOURS` (72): for how long they are kept;
     /// `MEDIA_STORE` (`DATA_DIR`/media): where, a folder or a bucket; for a bucket `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
     /// `AWS_REGION` (us-east-1), and `AWS_ENDPOINT_URL` if it is not Amazon's.
     pub received: ReceivedOptions,
@@ -370,6 +371,8 @@ impl Config {
         };
         let received = ReceivedOptions {
             download: settings.parsed("MEDIA_DOWNLOAD", Download::Demand, parse::download),
+            download_most: settings.parsed("MEDIA_DOWNLOAD_MAX_MB", 50, parse::media_megabytes)
+                * BYTES_PER_MB,
             retention: settings.parsed(
                 "MEDIA_RETENTION_HOURS",
                 Duration::from_secs(72 * 3600),
@@ -475,13 +478,11 @@ fn media_place(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, usual: P
         parse::media_store,
     );
     let gather = |settings: &mut Settings<_>| {
-        let text = |raw: &str| Ok(Some(raw.to_owned()));
-        let region = settings.parsed("AWS_REGION", "us-east-1".to_owned(), |raw| {
-            Ok(raw.to_owned())
-        });
-        let url = |raw: &str| parse::http_url(raw).map(Some);
+        let region = settings.parsed("AWS_REGION", "us-east-1".to_owned(), parse::region);
+        let url = |raw: &str| parse::endpoint(raw).map(Some);
         let endpoint: Option<String> = settings.parsed("AWS_ENDPOINT_URL", None, url);
-        let (id, key) = (settings.parsed(ID, None, text), settings.secret(KEY));
+        let id = settings.parsed(ID, None, |raw| parse::access_key_id(raw).map(Some));
+        let key = settings.secret(KEY);
         for (name, is_missing) in [(ID, id.is_none()), (KEY, key.is_none())] {
             if is_missing && !settings.is_faulty(name) {
                 settings.complain(
@@ -502,7 +503,7 @@ fn media_place(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, usual: P
             Place::Bucket(Bucket {
                 name,
                 prefix,
-                endpoint: endpoint.map(|url| url.trim_end_matches('/').to_owned()),
+                endpoint,
                 region,
                 // What is missing was complained of, and nothing starts.
                 access_key_id: id.unwrap_or_default(),

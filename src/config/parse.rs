@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::{self, File},
+    net::{Ipv4Addr, Ipv6Addr},
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
@@ -66,7 +67,7 @@ pub(super) enum MediaStore {
 
 /// A folder of files, or a bucket. Another address would be made as a folder under that name.
 pub(super) fn media_store(raw: &str) -> Result<MediaStore, String> {
-    let wrong = "must be a folder, or a bucket such as s3://name or s3://name/folder";
+    let wrong = "must be a folder, or a folder in a bucket such as s3://name/folder";
     let Some(place) = raw.strip_prefix("s3://") else {
         if raw.contains("://") {
             return Err(wrong.to_owned());
@@ -83,15 +84,83 @@ pub(super) fn media_store(raw: &str) -> Result<MediaStore, String> {
         || !name.bytes().all(is_of_name)
         || !prefix.bytes().all(is_of_prefix)
         || prefix.contains("//")
+        || prefix.split('/').any(|part| [".", ".."].contains(&part))
     {
         return Err(format!(
             "{wrong}: 3 to 63 small letters, digits, - and . in the name, and no blanks or other signs behind it"
+        ));
+    }
+    // What is too old is looked for there: among the objects of others that takes long, and a strange name among them ends it.
+    if prefix.is_empty() {
+        return Err(format!(
+            "{wrong}: the folder is missing, and must be the service's own"
         ));
     }
     Ok(MediaStore::Bucket {
         name: name.to_owned(),
         prefix: prefix.to_owned(),
     })
+}
+
+/// The region of a bucket: a part of what each request is signed with, and of the host that is asked if it is Amazon's.
+pub(super) fn region(raw: &str) -> Result<String, String> {
+    let is_of_region = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if !raw.is_empty() && raw.bytes().all(is_of_region) {
+        Ok(raw.to_owned())
+    } else {
+        Err(
+            "must be a region's id, such as eu-central-1: letters, digits, - and _ without blanks"
+                .to_owned(),
+        )
+    }
+}
+
+/// The id of an access key: it goes into a header.
+pub(super) fn access_key_id(raw: &str) -> Result<String, String> {
+    if !raw.is_empty() && raw.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(raw.to_owned())
+    } else {
+        Err("must be the id of an access key: letters and digits without blanks".to_owned())
+    }
+}
+
+/// Where a bucket is that is not Amazon's, without a `/` at its end. The name of the bucket is put behind it, and what cannot be asked then
+/// must be found here: the client of S3 would panic.
+pub(super) fn endpoint(raw: &str) -> Result<String, String> {
+    let wrong = "must be the http:// or https:// address of a service that speaks S3, such as https://s3.example.com or http://minio:9000";
+    let url = http_url(raw)?.trim_end_matches('/').to_owned();
+    let uri: http::Uri = url.parse().map_err(|_| wrong.to_owned())?;
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let host = host.as_str();
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    // One whose last part is a number is read as an address of IPv4.
+    let is_number = |part: &str| match part.strip_prefix("0x") {
+        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => part.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    let mut parts = host.rsplit('.').filter(|part| !part.is_empty());
+    let is_named = host.bytes().all(is_host) && parts.next().is_some_and(|last| !is_number(last));
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_address = match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    };
+    let is_whole = uri.scheme().is_some()
+        && uri.query().is_none()
+        && !url.contains('#')
+        && uri.authority().is_some_and(|whole| {
+            // No user before the host, and what follows it is a port number.
+            let whole = whole.as_str();
+            let port = whole.get(host.len()..).unwrap_or_default();
+            !whole.contains('@') && (port.is_empty() || uri.port_u16().is_some())
+        });
+    if (is_named || is_address) && is_whole {
+        Ok(url)
+    } else {
+        Err(wrong.to_owned())
+    }
 }
 
 /// 0 stands for none.

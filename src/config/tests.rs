@@ -459,18 +459,23 @@ fn files_are_kept_in_a_folder_or_in_a_bucket_with_its_key() {
     assert!(!format!("{bucket:?}").contains("s3cret"));
     for wrong in [
         "s3://",
-        "s3://Bucket",
+        "s3://Bucket/a",
         "s3://bucket/a b",
-        "gs://bucket",
+        "gs://bucket/a",
         "s3://bucket//a//b",
+        "s3://bucket/a/../b",
+        "s3://bucket",
+        "s3://bucket/",
     ] {
         let why = place(&store(wrong)).unwrap_err().to_string();
         assert!(
-            why.contains("MEDIA_STORE: must be a folder, or a bucket"),
+            why.contains("MEDIA_STORE: must be a folder, or a folder in a bucket"),
             "{wrong}: {why}"
         );
     }
-    let why = place(&[("MEDIA_STORE", "s3://bucket")])
+    let why = place(&store("s3://bucket")).unwrap_err().to_string();
+    assert!(why.contains("the folder is missing"), "{why}");
+    let why = place(&[("MEDIA_STORE", "s3://bucket/files")])
         .unwrap_err()
         .to_string();
     assert!(
@@ -478,4 +483,74 @@ fn files_are_kept_in_a_folder_or_in_a_bucket_with_its_key() {
             && why.contains("AWS_SECRET_ACCESS_KEY: is needed"),
         "{why}"
     );
+}
+
+#[test]
+fn a_bucket_that_no_request_can_be_made_for_is_told_by_the_variable_that_is_wrong() {
+    let with = |name, value| {
+        config(&[
+            // The first one counts.
+            (name, value),
+            ("MEDIA_STORE", "s3://my-bucket/files"),
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+        ])
+    };
+    for (name, value) in [
+        ("AWS_REGION", "EU (Frankfurt)"),
+        ("AWS_REGION", "eu\u{2011}central-1"),
+        ("AWS_REGION", "eu\"central"),
+        ("AWS_REGION", "eu/central"),
+        ("AWS_ACCESS_KEY_ID", "AKIÁ"),
+        ("AWS_ACCESS_KEY_ID", "AK IA"),
+        ("AWS_ENDPOINT_URL", "http://min io:9000"),
+        ("AWS_ENDPOINT_URL", "http:///"),
+        ("AWS_ENDPOINT_URL", "https://:9000"),
+        ("AWS_ENDPOINT_URL", "http://miniö:9000"),
+        ("AWS_ENDPOINT_URL", "http://minio:90000"),
+        ("AWS_ENDPOINT_URL", "http://minio:port"),
+        ("AWS_ENDPOINT_URL", "http://user@minio:9000"),
+        ("AWS_ENDPOINT_URL", "http://999.1.1.1"),
+        ("AWS_ENDPOINT_URL", "http://minio.1"),
+        ("AWS_ENDPOINT_URL", "http://[::g]:9000"),
+        ("AWS_ENDPOINT_URL", "http://[10.0.0.1]:9000"),
+        ("AWS_ENDPOINT_URL", "http://minio:9000?x"),
+        ("AWS_ENDPOINT_URL", "http://minio:9000/#x"),
+        ("AWS_ENDPOINT_URL", "minio:9000"),
+    ] {
+        let faults = with(name, value).unwrap_err().to_string();
+        assert!(
+            faults.starts_with(&format!("{name}: must be ")),
+            "{name}={value}: {faults}"
+        );
+        assert_eq!(faults.lines().count(), 1, "{faults}");
+    }
+    for (given, kept) in [
+        ("http://minio:9000/", "http://minio:9000"),
+        ("https://s3.example.com", "https://s3.example.com"),
+        ("http://min_io:9000", "http://min_io:9000"),
+        ("http://10.0.0.1:9000", "http://10.0.0.1:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        ("https://example.com/s3/", "https://example.com/s3"),
+    ] {
+        let Place::Bucket(bucket) = with("AWS_ENDPOINT_URL", given).unwrap().received.place else {
+            panic!("no bucket");
+        };
+        assert_eq!(bucket.endpoint.as_deref(), Some(kept));
+    }
+    for region in ["eu-central-1", "auto", "RegionOne", "garage"] {
+        assert!(with("AWS_REGION", region).is_ok(), "{region}");
+    }
+}
+
+#[test]
+fn files_that_nobody_asks_for_are_fetched_up_to_a_size() {
+    let most =
+        |raw| config(&[("MEDIA_DOWNLOAD_MAX_MB", raw)]).map(|set| set.received.download_most);
+    assert_eq!(config(&[]).unwrap().received.download_most, 50_000_000);
+    assert_eq!(most("1").unwrap(), 1_000_000);
+    for wrong in ["0", "2001", "-1", "50MB"] {
+        let why = most(wrong).unwrap_err().to_string();
+        assert!(why.starts_with("MEDIA_DOWNLOAD_MAX_MB: "), "{wrong}: {why}");
+    }
 }

@@ -36,7 +36,7 @@ const MOST_RETRIES: usize = 3;
 pub struct Bucket {
     /// Its name.
     pub name: String,
-    /// What the names of all files begin with there, with a `/` behind it; may be empty.
+    /// What the names of all files begin with there, with a `/` behind it: a folder of the service's own.
     pub prefix: String,
     /// Where the service is that has it; `None`: Amazon's, in `region`.
     pub endpoint: Option<String>,
@@ -125,7 +125,7 @@ fn failed(why: Unreached) -> HttpError {
 #[cfg(test)]
 mod tests {
     use std::{
-        net::{TcpListener, TcpStream},
+        io::{Read as _, Seek as _},
         path::Path,
         process::{Child, Command, Stdio},
         time::Instant,
@@ -157,27 +157,32 @@ mod tests {
 
     impl Server {
         async fn start() -> Self {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap();
-            drop(free);
             let program =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/moto_server");
+            let mut said = tempfile::NamedTempFile::new().unwrap();
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the test plays the service that has the bucket"
             )]
             let mut command = Command::new(program);
-            let port = address.port().to_string();
-            command.args(["-H", "127.0.0.1", "-p", &port]);
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            let server = Self {
+            // The system chooses a port that is free, and the server says which.
+            command.args(["-H", "127.0.0.1", "-p", "0"]);
+            command.stdout(Stdio::null()).stderr(said.reopen().unwrap());
+            let mut server = Self {
                 process: command.spawn().expect("scripts/test installs moto"),
-                url: format!("http://{address}"),
+                url: String::new(),
             };
             let until = Instant::now() + PATIENCE;
-            while TcpStream::connect(address).is_err() {
+            while server.url.is_empty() {
                 assert!(Instant::now() < until, "the server of S3 does not listen");
                 sleep(Duration::from_millis(50)).await;
+                let mut text = String::new();
+                said.rewind().unwrap();
+                said.read_to_string(&mut text).unwrap();
+                let address = text.split_once("Running on ").map(|(_, rest)| rest);
+                if let Some((url, _)) = address.and_then(|rest| rest.split_once('\n')) {
+                    url.trim().clone_into(&mut server.url);
+                }
             }
             server
         }
@@ -217,7 +222,7 @@ mod tests {
         writing.finish().await.unwrap();
         store.note_down(FILE, b"{}".to_vec()).await.unwrap();
         store.begin(FILE).await.unwrap().give_up().await;
-        assert_eq!(store.size(FILE).await.unwrap(), 4);
+        assert_eq!(store.size(FILE).await.unwrap(), Some(4));
         assert_eq!(store.forget_older(PATIENCE).await.unwrap(), 0);
         assert_eq!(store.forget_older(Duration::ZERO).await.unwrap(), 1);
         assert_eq!(store.note(FILE).await.unwrap(), None);

@@ -31,16 +31,14 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 pub use bucket::Bucket;
 use bytes::Bytes;
+use fetching::Places;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 pub use range::{Part, Unsatisfiable};
 use serde::{Deserialize, Serialize};
 use store::Store;
 pub use store::{Place, StoreError};
-use tokio::{
-    sync::Semaphore,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -49,9 +47,6 @@ use crate::{
     masked::{Text, WaId},
     session::{FileError, Registry},
 };
-
-/// Files that are fetched at once. Each takes a few slices of memory; a page brings one after another anyway.
-const MOST_FETCHES: usize = 3;
 
 /// How often the store is looked through for what is too old.
 const SWEEP_EVERY: Duration = Duration::from_secs(15 * 60);
@@ -74,6 +69,8 @@ pub enum Download {
 pub struct ReceivedOptions {
     /// When files are fetched.
     pub download: Download,
+    /// Those with more bytes are fetched only when a caller asks for one: anybody may send them.
+    pub download_most: u64,
     /// For how long they are kept.
     pub retention: Duration,
     /// Where they are kept.
@@ -124,6 +121,8 @@ pub struct Described {
     pub filename: Option<Text>,
     /// The SHA-256 of its bytes, in hexadecimal digits, as its sender says it.
     pub sha256: Option<String>,
+    /// Its size: as its sender says it, and of a file that is kept the size that it had when it was written.
+    bytes: Option<u64>,
 }
 
 impl Described {
@@ -136,6 +135,7 @@ impl Described {
             mimetype: mimetype.map(str::to_owned),
             filename: filename.map(Text::from),
             sha256: None,
+            bytes: None,
         }
     }
 
@@ -152,6 +152,7 @@ impl Described {
             mimetype: media.mimetype,
             filename: media.filename,
             sha256: media.sha256,
+            bytes: media.bytes,
         })
     }
 }
@@ -163,7 +164,7 @@ pub struct Found {
     pub id: MediaId,
     /// What it is.
     pub described: Described,
-    /// It is in the store.
+    /// The store has a note of it.
     is_kept: bool,
 }
 
@@ -194,6 +195,11 @@ pub enum OpenError {
     /// What the page gave is not what the message said.
     #[error("{0}")]
     OtherBytes(&'static str),
+    /// Others are being fetched, of its session or of all.
+    #[error(
+        "the file is not here yet, and as many others as can be at once are on their way: ask again in a moment"
+    )]
+    Busy,
     /// No byte of it is meant.
     #[error(transparent)]
     Range(#[from] Unsatisfiable),
@@ -216,7 +222,7 @@ struct Inner {
     options: ReceivedOptions,
     /// Held while a file is fetched, so that it is fetched once. One that no task holds is forgotten.
     fetches: Mutex<HashMap<MediaId, Arc<tokio::sync::Mutex<()>>>>,
-    places: Semaphore,
+    places: Places,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -233,7 +239,7 @@ impl Received {
             registry,
             options,
             fetches: Mutex::default(),
-            places: Semaphore::new(MOST_FETCHES),
+            places: Places::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })))
@@ -287,9 +293,7 @@ impl Received {
     ///
     /// Neither can be read.
     pub async fn find(&self, id: &MediaId) -> Result<Option<Found>, FindError> {
-        let kept = self.0.store.note(&id.to_string()).await?;
-        let kept = kept.and_then(|note| serde_json::from_slice(&note).ok());
-        if let Some(described) = kept {
+        if let Some(described) = self.0.noted(id).await? {
             return Ok(Some(Found {
                 id: id.clone(),
                 described,
@@ -311,29 +315,52 @@ impl Received {
     ///
     /// It cannot be had, or no part of it is meant.
     pub async fn give(&self, found: &Found, range: Option<&str>) -> Result<Opened, OpenError> {
-        if !found.is_kept {
-            self.fetch(found).await?;
-        }
         let name = found.id.to_string();
-        let size = self.0.store.size(&name).await?;
+        let kept = if found.is_kept {
+            self.0.size_of_kept(&name, &found.described).await?
+        } else {
+            None
+        };
+        let size = if kept.is_some() {
+            kept
+        } else {
+            self.fetch(found, None).await?;
+            self.0.store.size(&name).await?
+        };
+        let size = size.ok_or(StoreError::Lost)?;
         let part = range::meant(range, size)?;
         let bytes = self.0.store.read(&name, part.clone()).await?;
         Ok(Opened { size, part, bytes })
     }
 
-    /// Has a file fetched, once, however many ask for it. It goes on when its caller goes away.
-    async fn fetch(&self, found: &Found) -> Result<(), OpenError> {
+    /// Has a file fetched, once, however many ask for it, and if it has no more bytes than these. It goes on when its caller goes away.
+    async fn fetch(&self, found: &Found, most: Option<u64>) -> Result<(), OpenError> {
         let own = self.clone();
         let found = found.clone();
         let stop = self.0.stop.clone();
         let fetching = async move {
             let fetched = stop
-                .run_until_cancelled(fetching::once(&own.0, &found))
+                .run_until_cancelled(fetching::once(&own.0, &found, most))
                 .await;
             fetched.unwrap_or(Err(OpenError::ShuttingDown))
         };
         let fetched = self.0.tasks.spawn(fetching).await;
         fetched.unwrap_or(Err(OpenError::ShuttingDown))
+    }
+}
+
+impl Inner {
+    /// What the store has noted of a file. A note that cannot be read is none.
+    async fn noted(&self, id: &MediaId) -> Result<Option<Described>, StoreError> {
+        let note = self.store.note(&id.to_string()).await?;
+        Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
+    }
+
+    /// The size of a file that is noted, if all of it is there: its bytes may have been deleted, or cut off by a power cut. Earlier versions
+    /// have noted no size.
+    async fn size_of_kept(&self, name: &str, noted: &Described) -> Result<Option<u64>, StoreError> {
+        let size = self.store.size(name).await?;
+        Ok(size.filter(|size| noted.bytes.is_none_or(|bytes| bytes == *size)))
     }
 }
 

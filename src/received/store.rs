@@ -5,6 +5,7 @@
 //! there by another program, and stays.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::Arc,
@@ -17,8 +18,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use object_store::{
-    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
-    local::LocalFileSystem, path::Path,
+    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    PutPayload, local::LocalFileSystem, path::Path,
 };
 
 use super::{
@@ -39,6 +40,9 @@ const NOTE: &str = ".json";
 /// What `object_store` puts between a name and a number while a file is being written. It does not list such files itself.
 const UNFINISHED: char = '#';
 
+/// Files that are deleted at once: each takes a few requests to a bucket.
+const DELETED_AT_ONCE: usize = 8;
+
 /// A file that was begun so long ago was left behind by a service that was killed.
 const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 
@@ -51,6 +55,9 @@ pub enum StoreError {
     /// What `object_store` says.
     #[error("the store of files cannot be used: {0}")]
     Store(#[from] object_store::Error),
+    /// A file that was there a moment ago is not there any more.
+    #[error("the store of files has lost a file that was just put there")]
+    Lost,
 }
 
 /// The files.
@@ -76,8 +83,10 @@ impl Store {
         Ok(match place {
             Place::Folder(folder) => {
                 make_folder(folder)?;
+                // A note that outlives a power cut must not tell of bytes that have not.
+                let files = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
                 Self {
-                    objects: Arc::new(LocalFileSystem::new_with_prefix(folder)?),
+                    objects: Arc::new(files),
                     folder: Some(folder.clone()),
                     part_bytes: FOLDER_PART_BYTES,
                 }
@@ -99,9 +108,18 @@ impl Store {
         }
     }
 
-    /// The size of a file.
-    pub(super) async fn size(&self, name: &str) -> Result<u64, StoreError> {
-        Ok(self.objects.head(&Path::from(name)).await?.size)
+    /// The size of a file, if its bytes are there.
+    pub(super) async fn size(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let meta = self.meta(&Path::from(name)).await?;
+        Ok(meta.map(|meta| meta.size))
+    }
+
+    async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {
+        match self.objects.head(path).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(why) => Err(why.into()),
+        }
     }
 
     /// A part of a file.
@@ -141,27 +159,60 @@ impl Store {
         let oldest = SystemTime::now().checked_sub(age);
         let oldest = oldest.unwrap_or(SystemTime::UNIX_EPOCH);
         let old = self.objects.list(None).try_filter(|object| {
-            let is_old = SystemTime::from(object.last_modified) < oldest;
+            let is_old = is_older(object, oldest);
             std::future::ready(is_old && is_own(object.location.as_ref()))
         });
-        let old: Vec<Path> = old.map_ok(|object| object.location).try_collect().await?;
-        let is_note = |path: &&Path| path.as_ref().ends_with(NOTE);
-        let files = old.iter().filter(|path| !is_note(path)).count();
-        // Notes first: what lacks its note is not there, and what lacks its bytes would be.
-        let (notes, rest): (Vec<_>, Vec<_>) = old.into_iter().partition(|path| is_note(&path));
-        for paths in [notes, rest] {
-            let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
-            let deleted = self.objects.delete_stream(paths);
-            let deleted = deleted.try_filter_map(async |path| Ok(Some(path)));
-            deleted.try_collect::<Vec<_>>().await?;
-        }
+        let names = old.map_ok(|object| {
+            let name = object.location.as_ref();
+            name.strip_suffix(NOTE).unwrap_or(name).to_owned()
+        });
+        let names: BTreeSet<String> = names.try_collect().await?;
+        let deleting = stream::iter(names)
+            .map(|name| async move { self.forget_if_older(&name, oldest).await })
+            .buffer_unordered(DELETED_AT_ONCE);
+        let deleted: Vec<_> = deleting.collect().await;
         // A bucket ends what is unfinished by a rule of its own.
         if let Some(folder) = self.folder.clone() {
             let removing = tokio::task::spawn_blocking(move || remove_unfinished(&folder));
             removing.await.map_err(io::Error::other)??;
         }
+        // One that cannot be deleted keeps no other.
+        let mut files = 0;
+        for deleted in deleted {
+            files += usize::from(deleted?);
+        }
         Ok(files)
     }
+
+    /// Deletes a file that is older than `oldest`, and answers whether it did. The age of its note counts, as the bytes are written before
+    /// it. The note's age is read again here, since the file may have been fetched anew after it was listed.
+    async fn forget_if_older(&self, name: &str, oldest: SystemTime) -> Result<bool, StoreError> {
+        let (note, bytes) = (note_of(name), Path::from(name));
+        match self.meta(&note).await? {
+            // The note goes first: a file without a note counts as absent.
+            Some(noted) if is_older(&noted, oldest) => self.delete(&note).await?,
+            Some(_) => return Ok(false),
+            None => {
+                let left = self.meta(&bytes).await?;
+                if !left.is_some_and(|left| is_older(&left, oldest)) {
+                    return Ok(false);
+                }
+            }
+        }
+        self.delete(&bytes).await?;
+        Ok(true)
+    }
+
+    async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(why) => Err(why.into()),
+        }
+    }
+}
+
+fn is_older(object: &ObjectMeta, oldest: SystemTime) -> bool {
+    SystemTime::from(object.last_modified) < oldest
 }
 
 /// Removes what a service that was killed has left half written.
@@ -261,7 +312,7 @@ mod tests {
         assert_eq!(store.note(ONE).await.unwrap(), None);
         store.note_down(ONE, b"{}".to_vec()).await.unwrap();
         assert_eq!(store.note(ONE).await.unwrap().unwrap(), "{}");
-        assert_eq!(store.size(ONE).await.unwrap(), 2_100_000);
+        assert_eq!(store.size(ONE).await.unwrap(), Some(2_100_000));
         let part = Part {
             bytes: 699_999..700_001,
             is_asked_for: true,
@@ -275,6 +326,43 @@ mod tests {
         assert_eq!(store.note(ONE).await.unwrap(), None);
         let left = std::fs::read_dir(folder.path().join("media")).unwrap();
         assert_eq!(left.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_is_as_old_as_its_note_and_bytes_without_one_as_old_as_they_are() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        // How old the bytes are, how old the note, and whether it is too old.
+        for (name, bytes, note, goes) in [
+            (ONE, Some(3_u32), Some(1_u32), false),
+            (OTHER, Some(1), Some(3), true),
+            ("med_00000000000000000000000000000003", Some(3), None, true),
+            ("med_00000000000000000000000000000004", Some(1), None, false),
+            ("med_00000000000000000000000000000005", None, Some(3), true),
+            (
+                "med_00000000000000000000000000000006",
+                Some(3),
+                Some(3),
+                true,
+            ),
+        ] {
+            for (name, hours) in [(name.to_owned(), bytes), (format!("{name}{NOTE}"), note)] {
+                let Some(hours) = hours else { continue };
+                let file = std::fs::File::create(folder.path().join(name)).unwrap();
+                file.set_modified(SystemTime::now() - hours * HOUR).unwrap();
+            }
+            let gone = store.forget_older(2 * HOUR).await.unwrap();
+            assert_eq!(gone, usize::from(goes), "{name}");
+            let left = std::fs::read_dir(folder.path()).unwrap().flatten();
+            let left = left.filter(|left| left.file_name().to_str().unwrap().starts_with(name));
+            let wanted = if goes {
+                0
+            } else {
+                usize::from(bytes.is_some()) + usize::from(note.is_some())
+            };
+            assert_eq!(left.count(), wanted, "{name}");
+        }
     }
 
     #[tokio::test]
@@ -306,7 +394,7 @@ mod tests {
                 .flatten()
                 .collect::<Vec<_>>()
         };
-        assert!(store.size(ONE).await.is_err());
+        assert_eq!(store.size(ONE).await.unwrap(), None);
         store.forget_older(Duration::ZERO).await.unwrap();
         assert_eq!(left().len(), 1);
         let hours_ago = SystemTime::now() - 2 * LONGEST_WRITE;

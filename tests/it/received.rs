@@ -3,6 +3,7 @@
 mod bucket;
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
@@ -14,11 +15,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use axum::{
+    Router,
+    body::Body,
+    http::{StatusCode, Uri, header},
+    response::IntoResponse as _,
+    routing::get,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::stream;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 use crate::{
     adapters::{CURRENT, bundle},
@@ -276,6 +286,56 @@ async fn the_next_service_goes_on_behind_the_files_that_were_fetched_and_with_on
 }
 
 #[tokio::test]
+async fn a_large_file_comes_only_when_a_caller_asks() {
+    let settings = [("MEDIA_DOWNLOAD", "always"), ("MEDIA_DOWNLOAD_MAX_MB", "1")];
+    let (service, account) = Service::linked(&settings).await;
+    let (large, small) = (bytes(1, 1_000_001), bytes(2, 1_000_000));
+    let large_one = service
+        .hears_file(&account, "document", "application/pdf", &large)
+        .await;
+    let small_one = service
+        .hears_file(&account, "document", "application/pdf", &small)
+        .await;
+    let id = small_one["id"].as_str().unwrap();
+    let both = [id.to_owned(), format!("{id}.json")];
+    // They go through one lane, in their order.
+    eventually("the small one is fetched", || {
+        names(service.home()).contains(&both[1])
+    })
+    .await;
+    assert_eq!(names(service.home()), both);
+    service.gives(&large_one, &large).await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_file_that_a_stop_breaks_off_is_fetched_by_the_next_service() {
+    let (service, account) = Service::linked(&[("MEDIA_DOWNLOAD", "always")]).await;
+    service.faults(json!({ "media_download": "never" })).await;
+    let bytes = bytes(1, 5000);
+    let media = service
+        .hears_file(&account, "image", "image/jpeg", &bytes)
+        .await;
+    let id = media["id"].as_str().unwrap();
+    eventually("the file is begun", || {
+        let names = names(service.home());
+        names.iter().any(|name| name.starts_with(&format!("{id}#")))
+    })
+    .await;
+    let home = service.stop();
+    let service = Service::start_in(home, |env| {
+        env.insert("MEDIA_DOWNLOAD", "always".into());
+    })
+    .await;
+    let note = format!("{id}.json");
+    eventually("the file is fetched", || {
+        names(service.home()).contains(&note)
+    })
+    .await;
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_service_that_is_killed_in_the_middle_of_a_file_gives_all_of_it_afterwards() {
     let (service, account) = Service::linked(&[]).await;
     let bytes = bytes(1, 60_000_000);
@@ -301,6 +361,110 @@ async fn a_service_that_is_killed_in_the_middle_of_a_file_gives_all_of_it_afterw
     service.reaches("51", "READY").await;
     service.gives(&media, &bytes).await;
     service.stop();
+}
+
+/// What `listen --save --json` has printed: the events, and by their ids what became of their files.
+fn events_and_files(printed: &str) -> (Vec<Value>, BTreeMap<String, Value>) {
+    let lines = printed.lines().map(serde_json::from_str::<Value>);
+    let lines = lines.map(Result::unwrap);
+    let (files, events): (Vec<Value>, Vec<Value>) =
+        lines.partition(|line| line["event"].is_string());
+    let id = |file: &Value| file["event"].as_str().unwrap().to_owned();
+    let files = files.into_iter().map(|file| (id(&file), file));
+    (events, files.collect())
+}
+
+/// Files of a service that is made for `listen`: one that never comes, one that the service is not ready to give twice, one during which
+/// the service goes away.
+const NEVER: &str = "never";
+const LATER: &str = "later";
+const BROKEN: &str = "broken";
+
+/// A service with one message for each of these. What is named otherwise than those above comes at once.
+async fn service_with_files(names: &'static [&'static str]) -> String {
+    let event = |(number, name): (usize, &&str)| {
+        let media =
+            json!({ "id": format!("med_{name}"), "url": "", "bytes": 4, "filename": "x.pdf" });
+        let data = json!({ "key": format!("3A{number}"), "kind": "document", "media": media });
+        json!({ "id": format!("evt_{name}"), "type": "message", "timestamp": "2026-11-30T12:00:00.000Z", "session": "51", "data": data })
+    };
+    let events: Vec<Value> = names.iter().enumerate().map(event).collect();
+    let log = move |asked: Uri| {
+        let is_first = !asked.query().unwrap_or_default().contains("after=9");
+        let events = if is_first { &events[..] } else { &[] };
+        let answer = json!({ "success": true, "events": events, "next": 9 });
+        async move { answer.to_string() }
+    };
+    let (asked, has_broken) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let file = move |path: Uri| {
+        let (asked, has_broken) = (Arc::clone(&asked), Arc::clone(&has_broken));
+        async move {
+            let is_of = |name: &str| path.path() == format!("/media/med_{name}");
+            if is_of(NEVER) {
+                std::future::pending::<()>().await;
+            }
+            let is_early = is_of(LATER) && asked.fetch_add(1, Ordering::SeqCst) < 2;
+            if is_early {
+                let refused = json!({ "success": false, "code": "FILE_NOT_READY", "message": "not yet", "error": "not yet" });
+                let headers = [(header::RETRY_AFTER, "1")];
+                let refused = refused.to_string();
+                return (StatusCode::SERVICE_UNAVAILABLE, headers, refused).into_response();
+            }
+            if is_of(BROKEN) && !has_broken.swap(true, Ordering::SeqCst) {
+                let parts = [Ok("ho"), Err(std::io::Error::other("the service ends"))];
+                return Body::from_stream(stream::iter(parts)).into_response();
+            }
+            "hola".into_response()
+        }
+    };
+    let router = Router::new()
+        .route("/events", get(log))
+        .route("/media/{id}", get(file));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_come_holds_up_no_event_and_what_is_passing_is_tried_again() {
+    let names = &[NEVER, LATER, BROKEN, "plain", "behind"];
+    let url = service_with_files(names).await;
+    let folder = TempDir::new().unwrap();
+    let files = folder.path().join("files");
+    let arguments = ["listen", "--json", "--after", "oldest", "--url", &url];
+    let save = ["--save", files.to_str().unwrap()];
+    let listen = command(&[&arguments[..], &save].concat(), &[], folder.path());
+    let mut heard = Running::piped(listen);
+    heard
+        .shows("all events, and all files but the first", |lines| {
+            lines.matches('\n').count() == names.len() + names.len() - 1
+        })
+        .await;
+    let (events, told) = events_and_files(&heard.out());
+    let ids: Vec<&Value> = events.iter().map(|event| &event["id"]).collect();
+    let all = names.map(|name| format!("evt_{name}"));
+    assert_eq!(ids, all.each_ref());
+    for name in &names[1..] {
+        let path = told[&format!("evt_{name}")]["saved"].as_str().unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), "hola");
+    }
+    heard.remarks("FILE_NOT_READY").await;
+    heard.interrupt();
+    assert_eq!(heard.ends(), 130);
+    heard
+        .shows("that the first has not come", |lines| {
+            lines.matches('\n').count() == 2 * names.len()
+        })
+        .await;
+    let (_, told) = events_and_files(&heard.out());
+    let why = told["evt_never"]["not_saved"].as_str().unwrap();
+    assert!(why.contains("listen has ended"), "{why}");
+    // Nothing half is left of it.
+    assert_eq!(fs::read_dir(&files).unwrap().count(), names.len() - 1);
 }
 
 #[tokio::test]
@@ -334,24 +498,23 @@ async fn listen_saves_each_file_once_and_says_where_it_is_or_why_it_is_not() {
     service.faults(json!({})).await;
     let third = document(3).await;
     heard
-        .shows("all three", |lines| lines.lines().count() == 3)
+        .shows("all three, and what became of each", |lines| {
+            lines.lines().count() == 6
+        })
         .await;
     heard.interrupt();
     assert_eq!(heard.ends(), 130);
-    let said: Vec<Value> = heard
-        .out()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let path = |event: &Value| PathBuf::from(event["saved"].as_str().unwrap());
-    let (one, three) = (path(&said[0]), path(&said[2]));
+    let (events, told) = events_and_files(&heard.out());
+    let of = |at: usize| &told[events[at]["id"].as_str().unwrap()];
+    let path = |told: &Value| PathBuf::from(told["saved"].as_str().unwrap());
+    let (one, three) = (path(of(0)), path(of(2)));
     for (path, media) in [(&one, &first), (&three, &third)] {
         assert_eq!(hash(&fs::read(path).unwrap()), media["sha256"], "{path:?}");
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(name.ends_with("-lista.pdf"), "{name}");
     }
-    assert_eq!(said[1]["saved"], Value::Null);
-    assert!(said[1]["not_saved"].as_str().unwrap().contains("FILE_GONE"));
+    assert_eq!(of(1)["saved"], Value::Null);
+    assert!(of(1)["not_saved"].as_str().unwrap().contains("FILE_GONE"));
     // Nothing half is left of what failed.
     assert_eq!(fs::read_dir(&files).unwrap().count(), 2);
 
@@ -362,7 +525,7 @@ async fn listen_saves_each_file_once_and_says_where_it_is_or_why_it_is_not() {
     let mut again = listen(&[]);
     again
         .shows("all of them in words", |lines| {
-            lines.matches(" (saved as ").count() >= 2 && lines.lines().count() == 3
+            lines.matches(" saved as ").count() >= 2 && lines.lines().count() == 6
         })
         .await;
     again.interrupt();

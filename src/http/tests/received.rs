@@ -1,6 +1,8 @@
 //! `GET /media/{id}`: who gets a file, what is answered when there is none, and how it is given. Files that a page brings are in
 //! `tests/it/media_in.rs`.
 
+use std::time::{Duration, Instant};
+
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 
@@ -184,4 +186,95 @@ async fn a_file_that_is_not_here_says_why() {
     let id = id.as_str().unwrap().replace("evt_", "med_");
     let answer = texts.get(&format!("/media/{id}")).await;
     assert_refused(&answer, 404, "FILE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_note_whose_bytes_are_gone_or_cut_off_is_no_file() {
+    let api = Api::new(&[]);
+    write(&api, [message("51", "application/pdf", "factura.pdf")]).await;
+    let media = api.media().await;
+    api.keep(&media, "51");
+    let folder = api.data.path().join("media");
+    let file = folder.join(media["id"].as_str().unwrap());
+    // It would be fetched again, by a session that is READY.
+    std::fs::write(&file, &BYTES[..9]).unwrap();
+    assert_refused(&api.part(&media, &[]).await, 503, "FILE_NOT_READY");
+    std::fs::remove_file(&file).unwrap();
+    assert_refused(&api.part(&media, &[]).await, 503, "FILE_NOT_READY");
+    std::fs::write(&file, BYTES).unwrap();
+    assert_eq!(api.part(&media, &[]).await.text(), BYTES);
+}
+
+#[tokio::test]
+async fn files_of_sessions_that_cannot_bring_them_are_left_at_once_and_delay_no_other() {
+    let api = Api::new(&[("MEDIA_DOWNLOAD", "always")]);
+    for session in ["51", "52"] {
+        let files = (0..30).map(|file| message(session, "application/pdf", &file.to_string()));
+        write(&api, files).await;
+    }
+    let ledger = api.registry.ledger();
+    let newest = ledger.newest_event().await.unwrap();
+    api.state.received.begin();
+    let until = Instant::now() + Duration::from_secs(30);
+    while ledger.place("media.fetch").await.unwrap() != Some(newest) {
+        assert!(Instant::now() < until, "the files hold each other up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    api.state.received.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_file_is_not_done_with_while_the_store_is_away() {
+    let api = Api::new(&[("MEDIA_DOWNLOAD", "always")]);
+    let folder = api.data.path().join("media");
+    write(&api, [message("51", "application/pdf", "factura.pdf")]).await;
+    let ledger = api.registry.ledger();
+    let newest = ledger.newest_event().await.unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    api.state.received.begin();
+    let until = Instant::now() + Duration::from_secs(30);
+    let place = async || ledger.place("media.fetch").await.unwrap();
+    while place().await.is_none() {
+        assert!(Instant::now() < until, "no place is noted");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // A caller's try takes the same way, behind that of the service: by its end the first one has failed as well.
+    let media = api.media().await;
+    for _ in 0..5 {
+        let refused = api.part(&media, &[]).await;
+        assert_refused(&refused, 503, "FILE_UNAVAILABLE");
+    }
+    assert!(place().await < Some(newest), "{:?}", place().await);
+    // The store is back, but no page runs for this session, so the file cannot be fetched.
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    while place().await != Some(newest) {
+        assert!(Instant::now() < until, "the file is not done with");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    api.state.received.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_large_file_is_not_fetched_before_a_caller_asks() {
+    let api = Api::new(&[("MEDIA_DOWNLOAD", "always"), ("MEDIA_DOWNLOAD_MAX_MB", "1")]);
+    let large = message("51", "application/pdf", "factura.pdf");
+    let mut data: Value = serde_json::from_str(&large.data).unwrap();
+    data["media"]["bytes"] = json!(1_000_001);
+    let data = data.to_string().into();
+    write(&api, [NewEvent { data, ..large }]).await;
+    let ledger = api.registry.ledger();
+    let newest = ledger.newest_event().await.unwrap();
+    // One that is tried would wait for the store.
+    let folder = api.data.path().join("media");
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    api.state.received.begin();
+    let until = Instant::now() + Duration::from_secs(30);
+    while ledger.place("media.fetch").await.unwrap() != Some(newest) {
+        assert!(Instant::now() < until, "it is tried");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    api.state.received.shut_down().await;
 }

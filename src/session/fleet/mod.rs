@@ -10,7 +10,7 @@ pub(super) mod options;
 mod restore;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -93,6 +93,8 @@ struct Sessions {
     known: BTreeMap<ClienteId, KnownSession>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
+    /// Those that the service starts by itself, and has not got to yet.
+    to_start: BTreeSet<ClienteId>,
     /// The last snapshots of sessions that are not known any more, the oldest first: callers ask for a while what became of their
     /// codes. At most [`LAST_SEEN`].
     last_seen: VecDeque<(ClienteId, Snapshot)>,
@@ -218,7 +220,12 @@ impl Registry {
     /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
     /// the first request.
     pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
-        let waves = Waves::of(&self.sessions.lock().remembered, autostart, restores);
+        let waves = {
+            let mut sessions = self.sessions.lock();
+            let waves = Waves::of(&sessions.remembered, autostart, restores);
+            sessions.to_start = waves.names().cloned().collect();
+            waves
+        };
         let registry = Arc::clone(self);
         // No start was asked for yet, so all turns are there: the starts to come wait until the profiles are free.
         let count = u32::try_from(self.options.config.max_concurrent_starts.get());
@@ -246,6 +253,20 @@ impl Registry {
     pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
         let sessions = self.sessions.lock();
         sessions.known.get(id).map(|known| known.handle.clone())
+    }
+
+    /// Whether it is, or will be without a request, a session that can send: it starts, is about to, or waits for its network. Not one
+    /// that waits for a person.
+    pub fn is_coming(&self, id: &ClienteId) -> bool {
+        let sessions = self.sessions.lock();
+        if sessions.to_start.contains(id) {
+            return true;
+        }
+        let snapshot = sessions.known.get(id).map(|known| known.handle.snapshot());
+        snapshot.is_some_and(|snapshot| {
+            let waits_for_scan = matches!(snapshot.state, SessionState::QrRequired { .. });
+            snapshot.retry_at.is_some() || (snapshot.state.is_running() && !waits_for_scan)
+        })
     }
 
     /// How a session was last that is not known any more.

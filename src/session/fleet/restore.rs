@@ -53,6 +53,12 @@ impl Waves {
         Self { ready, others }
     }
 
+    /// All of them.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ClienteId> {
+        let both = self.ready.iter().chain(&self.others);
+        both.map(|(id, _)| id)
+    }
+
     /// Starts them. Waits for turns and for room, and for no page.
     pub(super) async fn start(self, registry: Arc<Registry>) {
         let count = self.ready.len() + self.others.len();
@@ -83,6 +89,16 @@ impl Waves {
 
 /// Asks a session to start until there is room for it.
 async fn start(registry: &Registry, id: &ClienteId, asked_by: AskedBy) -> Option<SessionHandle> {
+    let session = start_once_there_is_room(registry, id, asked_by).await;
+    registry.sessions.lock().to_start.remove(id);
+    session
+}
+
+async fn start_once_there_is_room(
+    registry: &Registry,
+    id: &ClienteId,
+    asked_by: AskedBy,
+) -> Option<SessionHandle> {
     let mut is_told = false;
     loop {
         let asked = async {

@@ -78,6 +78,28 @@ async fn a_session_that_does_not_end_keeps_nobody_from_closing_the_ledger_in_tim
 }
 
 #[tokio::test]
+async fn a_session_is_coming_from_the_moment_the_service_means_to_start_it_until_that_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Arc::new(registry(folder.path()));
+    let [id, other]: [ClienteId; 2] = ["51", "52"].map(|id| id.parse().unwrap());
+    assert!(!registry.is_coming(&id));
+    registry.begin(std::slice::from_ref(&id), true);
+    // It is not even known yet.
+    assert!(registry.find(&id).is_none());
+    assert!(registry.is_coming(&id));
+    assert!(!registry.is_coming(&other));
+    // There is no Chrome.
+    let failed = async {
+        while registry.is_coming(&id) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), failed).await.unwrap();
+    assert!(registry.find(&id).is_some());
+    registry.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_session_of_which_nothing_is_kept_leaves_and_is_still_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());

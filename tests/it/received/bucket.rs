@@ -1,16 +1,18 @@
 //! Files in a bucket, which a real server of S3 keeps (moto).
 
 use std::{
-    net::{TcpListener, TcpStream},
+    fs::{self, File},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{bytes, folder};
 use crate::support::{
     Service,
-    chrome::{Folder, Started, eventually},
+    chrome::{Folder, PATIENCE, Started, eventually},
 };
 
 const SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
@@ -24,18 +26,20 @@ struct Bucket {
 
 impl Bucket {
     async fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
         let folder = Folder::new();
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/moto_server");
-        let arguments = ["-H", "127.0.0.1", "-p", &port.to_string()];
-        let server = Started::program(&tools, &arguments, folder.path());
+        // The system chooses a port that is free, and the server says which.
+        let arguments = ["-H", "127.0.0.1", "-p", "0"];
+        let said = folder.path().join("said");
+        let errors = File::create(&said).unwrap().into();
+        let server = Started::program_with(&tools, &arguments, folder.path(), errors);
+        let mut url = None;
         eventually("the server of S3 listens", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
+            url = url_in(&fs::read_to_string(&said).unwrap());
+            url.is_some()
         })
         .await;
-        let url = format!("http://127.0.0.1:{port}");
+        let url = url.unwrap();
         let made = reqwest::Client::new()
             .put(format!("{url}/bucket"))
             .send()
@@ -65,6 +69,13 @@ impl Bucket {
         keys.map(|rest| rest.split("</Key>").next().unwrap().to_owned())
             .collect()
     }
+}
+
+/// Where the server says that it listens, once it has said all of it.
+fn url_in(said: &str) -> Option<String> {
+    let (_, rest) = said.split_once("Running on ")?;
+    let (url, _) = rest.split_once('\n')?;
+    Some(url.trim().to_owned())
 }
 
 fn id(media: &Value) -> &str {
@@ -110,7 +121,7 @@ async fn files_are_kept_in_a_bucket_and_given_from_there_whole_and_in_part() {
 async fn a_bucket_that_is_away_is_told_and_the_file_comes_once_it_is_back() {
     let bucket = Bucket::start().await;
     let mut settings = bucket.settings();
-    settings[0].1 = "s3://absent";
+    settings[0].1 = "s3://absent/files";
     let (service, account) = Service::linked(&settings).await;
     let bytes = bytes(1, 700);
     let media = service
@@ -118,6 +129,14 @@ async fn a_bucket_that_is_away_is_told_and_the_file_comes_once_it_is_back() {
         .await;
     let refused = service.file(&media).await;
     refused.assert_refused(503, "FILE_UNAVAILABLE");
+    // What the bucket says is for the log.
+    for word in ["127.0.0.1", "NoSuchBucket", "absent"] {
+        assert!(!refused.text().contains(word), "{}", refused.text());
+    }
+    eventually("the log says why", || {
+        service.log().contains("NoSuchBucket")
+    })
+    .await;
     let made = reqwest::Client::new()
         .put(format!("{}/absent", bucket.url))
         .send()
@@ -125,5 +144,45 @@ async fn a_bucket_that_is_away_is_told_and_the_file_comes_once_it_is_back() {
     assert!(made.unwrap().status().is_success());
     service.gives(&media, &bytes).await;
     assert!(!service.log().contains(SECRET));
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_file_that_came_while_the_bucket_was_away_is_fetched_once_it_is_back() {
+    let bucket = Bucket::start().await;
+    let mut settings = bucket.settings().to_vec();
+    settings[0].1 = "s3://absent/files";
+    settings.push(("MEDIA_DOWNLOAD", "always"));
+    let (service, account) = Service::linked(&settings).await;
+    let media = service
+        .hears_file(&account, "image", "image/jpeg", &bytes(1, 700))
+        .await;
+    // By now it was tried: a caller who asks behind that learns why.
+    let refused = service.file(&media).await;
+    refused.assert_refused(503, "FILE_UNAVAILABLE");
+    // Not even a kill loses it.
+    let home = service.kill();
+    let made = reqwest::Client::new()
+        .put(format!("{}/absent", bucket.url))
+        .send()
+        .await;
+    assert!(made.unwrap().status().is_success());
+    let service = Service::start_in(home, |env| {
+        for (name, value) in &settings {
+            env.insert(*name, (*value).into());
+        }
+    })
+    .await;
+    let list = format!("{}/absent?list-type=2", bucket.url);
+    let note = format!("<Key>files/{}.json</Key>", id(&media));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let list = reqwest::get(&list).await.unwrap().text().await.unwrap();
+        if list.contains(&note) {
+            break;
+        }
+        assert!(Instant::now() < until, "the file is not fetched: {list}");
+        sleep(Duration::from_millis(50)).await;
+    }
     service.stop();
 }

@@ -157,6 +157,16 @@ impl Started {
         arguments: &[impl AsRef<OsStr>],
         working_directory: &Path,
     ) -> Self {
+        Self::program_with(program, arguments, working_directory, Stdio::null())
+    }
+
+    /// The same, with a place for what it says of itself.
+    pub(crate) fn program_with(
+        program: &Path,
+        arguments: &[impl AsRef<OsStr>],
+        working_directory: &Path,
+        errors: Stdio,
+    ) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "the one place of the tests that starts programs"
@@ -168,7 +178,7 @@ impl Started {
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(errors);
         Self(command.spawn().unwrap())
     }
 

@@ -114,14 +114,24 @@ impl ApiError {
         body
     }
 
-    fn message(&self, facts: &ErrorFacts) -> String {
-        match facts.level {
-            // What is wrong inside is for the log alone.
-            LogLevel::Bug => {
-                "something went wrong inside the service; its log says what".to_owned()
-            }
-            LogLevel::Usual | LogLevel::Attention => self.to_string(),
+    pub(super) fn message(&self, facts: &ErrorFacts) -> String {
+        if !self.is_for_the_log() {
+            return self.to_string();
         }
+        match facts.level {
+            LogLevel::Bug => "something went wrong inside the service; its log says what",
+            LogLevel::Usual | LogLevel::Attention => {
+                "files cannot be read or written where MEDIA_STORE says; the service's log says why"
+            }
+        }
+        .to_owned()
+    }
+
+    /// Whether what is wrong is for the log alone: what is so inside, and what a bucket answers, which has its address in it, the id of the
+    /// key, and what was to be signed with it.
+    pub(in crate::http) fn is_for_the_log(&self) -> bool {
+        let is_of_store = matches!(self, Self::Received(OpenError::Store(_)));
+        is_of_store || self.facts().level == LogLevel::Bug
     }
 
     /// The answer that it would be, for a stream that has begun.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::{Code, ErrorFacts, LogLevel};
+use super::{Code, ErrorFacts, LogLevel, code::BUSY_SECONDS};
 use crate::{
     received::OpenError,
     session::{
@@ -124,6 +124,12 @@ impl Cause for OpenError {
             Self::Session(FileError::NotRunning(_)) => Code::FileNotReady,
             Self::Session(FileError::Failed(_) | FileError::NoAnswer(_)) | Self::OtherBytes(_) => {
                 Code::FileFailed
+            }
+            Self::Busy => {
+                return ErrorFacts {
+                    retry_after: Some(BUSY_SECONDS),
+                    ..Code::FileNotReady.facts()
+                };
             }
             Self::Range(_) => Code::RangeNotSatisfiable,
             Self::Store(_) => Code::FileUnavailable,

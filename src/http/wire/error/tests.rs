@@ -1,7 +1,10 @@
 //! Which cause gets which answer.
 
 use super::*;
-use crate::session::{Reason, ReasonCode};
+use crate::{
+    received::StoreError,
+    session::{Reason, ReasonCode},
+};
 
 #[track_caller]
 fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, level: LogLevel) {
@@ -89,6 +92,42 @@ fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() 
     let retry_after = std::time::Duration::from_secs(70);
     let full = ApiError::from(SendError::QueueFull { retry_after }).into_response();
     assert_eq!(full.headers()["retry-after"], "71");
+}
+
+#[test]
+fn what_a_bucket_answers_is_for_the_log_alone() {
+    let said =
+        "<Error><AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>AWS4</StringToSign></Error>";
+    let why = StoreError::Folder(std::io::Error::other(said));
+    let refused = ApiError::from(OpenError::Store(why));
+    assert!(refused.to_string().contains(said), "{refused}");
+    let facts = refused.facts();
+    assert_eq!(facts.code, "FILE_UNAVAILABLE");
+    let message = refused.message(&facts);
+    assert!(message.contains("MEDIA_STORE"), "{message}");
+    let body = serde_json::to_string(&refused.body(&facts, &message)).unwrap();
+    for word in ["AKIA", "AWS4", "Error"] {
+        assert!(!body.contains(word), "{body}");
+    }
+    let stream = refused.in_stream().to_string();
+    assert!(!stream.contains("AKIA"), "{stream}");
+}
+
+#[test]
+fn a_file_that_waits_for_others_says_when_to_come_back_and_one_of_a_session_that_is_not_ready_does_not()
+ {
+    let busy = ApiError::from(OpenError::Busy);
+    assert_eq!(busy.facts().code, "FILE_NOT_READY");
+    assert_eq!(busy.into_response().headers()["retry-after"], "5");
+    let not_ready = OpenError::Session(crate::session::FileError::NotRunning("INIT"));
+    let not_ready = ApiError::from(not_ready);
+    assert_eq!(not_ready.facts().code, "FILE_NOT_READY");
+    assert!(
+        !not_ready
+            .into_response()
+            .headers()
+            .contains_key("retry-after")
+    );
 }
 
 #[test]
