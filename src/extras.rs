@@ -47,9 +47,14 @@ impl Extras {
     /// What two requests for the same thing have in common: a message is the same one under each of its ids.
     #[must_use]
     pub fn in_common(&self) -> Self {
-        let action = self.action.clone();
+        let (action, media) = (self.action.clone(), self.media.clone());
         Self {
             action: action.map(|action| Action { id: None, ..action }),
+            // The same file is the same, from wherever it came.
+            media: media.map(|medium| Medium {
+                source: None,
+                ..medium
+            }),
             ..self.clone()
         }
     }
@@ -68,6 +73,11 @@ pub struct Action {
 }
 
 impl Action {
+    /// Whether the later one of the two takes the place of the other: one reaction that of another one, one text that of another.
+    pub fn replaces(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.key == other.key
+    }
+
     /// The chat that the message is in, as its full id has it. It may have another address by now.
     pub fn chat(&self) -> Option<WaId> {
         let chat = self.id.as_deref()?.split('_').nth(1)?;
@@ -154,10 +164,16 @@ pub struct Medium {
     /// It can be looked at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub view_once: bool,
+    /// A hash of the address or the id by which the request named it: a repetition is known by that after the file has gone there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// An upload of this many bytes a second is slow, and one below it is taken for one that stands still.
 const SLOWEST_UPLOAD: u64 = 100_000;
+
+/// So many bytes a second it has as a rule, on the line of a server.
+const USUAL_UPLOAD: u64 = 5_000_000;
 
 /// What an upload takes that is not its bytes.
 const SHORTEST_UPLOAD: Duration = Duration::from_secs(30);
@@ -166,6 +182,11 @@ impl Medium {
     /// How long the upload of so many bytes may take.
     pub fn upload_time(bytes: u64) -> Duration {
         SHORTEST_UPLOAD + Duration::from_secs(bytes / SLOWEST_UPLOAD)
+    }
+
+    /// How long the upload of so many bytes takes as a rule.
+    pub const fn usual_upload_time(bytes: u64) -> Duration {
+        Duration::from_millis(bytes / (USUAL_UPLOAD / 1000))
     }
 }
 

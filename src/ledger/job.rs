@@ -218,6 +218,17 @@ pub(super) fn known(new: NewSend, reply: Reply<Option<Accepted>>) -> Job {
     )
 }
 
+/// Looks for the send that was accepted under a key of a caller's.
+pub(super) fn by_key(session: String, key: String, reply: Reply<Option<Followed>>) -> Job {
+    Job::new(
+        move |on| sends::by_key(on.file, &session, &key, on.keys_since),
+        |found, memory| {
+            let followed = found.map(|record| record.map(|record| memory.followers.follow(record)));
+            tell(reply, followed);
+        },
+    )
+}
+
 /// Writes a send down, unless the same request was accepted before.
 pub(super) fn accept(new: NewSend, reply: Reply<Accepted>) -> Job {
     let (key, accept_by) = (new.key.clone(), new.accept_by);
@@ -468,6 +479,14 @@ pub(super) fn open_sends(session: String, reply: Reply<Vec<Arc<Record>>>) -> Job
             let open = found.map(|records| records.into_iter().map(Arc::new).collect());
             tell(reply, open);
         },
+    )
+}
+
+/// Reads what a newer thing has taken the place of.
+pub(super) fn superseded(session: String, reply: Reply<Vec<String>>) -> Job {
+    Job::new(
+        move |on| sends::superseded(on.file, &session),
+        |found, _| tell(reply, found),
     )
 }
 

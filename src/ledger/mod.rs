@@ -142,6 +142,16 @@ impl Ledger {
         self.ask(|reply| job::known(new, reply)).await
     }
 
+    /// The send that was accepted under this key of a caller's, whatever it was.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn by_key(&self, session: &str, key: &str) -> Result<Option<Followed>, LedgerError> {
+        let (session, key) = (session.to_owned(), key.to_owned());
+        self.ask(|reply| job::by_key(session, key, reply)).await
+    }
+
     /// Writes a send down, unless the same request was accepted before. Answers by [`NewSend::accept_by`] and half
     /// a second.
     ///
@@ -200,6 +210,17 @@ impl Ledger {
     pub async fn open_sends(&self, session: &str) -> Result<Vec<Arc<Record>>, LedgerError> {
         let session = session.to_owned();
         self.ask(|reply| job::open_sends(session, reply)).await
+    }
+
+    /// What is done to messages and is open, by its own id, where a page has had a newer one of the same kind for the same message
+    /// since: done now, it would undo that one.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn superseded(&self, session: &str) -> Result<Vec<String>, LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::superseded(session, reply)).await
     }
 
     /// With whom this session has to begin new Signal sessions.

@@ -467,6 +467,43 @@ async fn what_is_done_to_a_message_is_one_request_under_each_of_its_ids_and_stay
 }
 
 #[tokio::test]
+async fn what_is_in_doubt_is_superseded_by_a_newer_one_of_its_kind_that_a_page_has_had() {
+    let (_folder, ledger) = opened();
+    let act = |key: &str, kind: ActionKind, message: &str| NewSend {
+        extras: Arc::new(Extras {
+            action: Some(Action {
+                kind,
+                key: message.into(),
+                id: None,
+            }),
+            ..Extras::default()
+        }),
+        ..send(key)
+    };
+    for (key, kind, message) in [
+        ("3EB0A", ActionKind::Edit, "3A5F"),
+        ("3EB0B", ActionKind::Reaction, "3A5F"),
+        ("3EB0C", ActionKind::Edit, "3A60"),
+        ("3EB0D", ActionKind::Edit, "3A5F"),
+    ] {
+        accepted(&ledger, act(key, kind, message)).await;
+    }
+    accepted(&ledger, send("3EB0E")).await;
+    for key in ["3EB0A", "3EB0B", "3EB0C", "3EB0E"] {
+        hand(&ledger, key).await;
+    }
+    let none: [&str; 0] = [];
+    assert_eq!(ledger.superseded("51").await.unwrap(), none, "it waits");
+    hand(&ledger, "3EB0D").await;
+    assert_eq!(ledger.superseded("51").await.unwrap(), ["3EB0A"]);
+    assert_eq!(ledger.superseded("52").await.unwrap(), none);
+    ledger.note("3EB0D", Step::Acknowledged(1));
+    assert_eq!(ledger.superseded("51").await.unwrap(), ["3EB0A"]);
+    ledger.note("3EB0A", Step::Acknowledged(1));
+    assert_eq!(ledger.superseded("51").await.unwrap(), none, "it is known");
+}
+
+#[tokio::test]
 async fn no_other_user_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

@@ -140,7 +140,8 @@ impl MediaStore {
     }
 
     /// Keeps bytes that are in memory already.
-    pub async fn keep(&self, bytes: &[u8]) -> Result<Kept, MediaError> {
+    #[cfg(test)]
+    async fn keep(&self, bytes: &[u8]) -> Result<Kept, MediaError> {
         let mut incoming = self.begin().await?;
         incoming.write(bytes).await?;
         incoming.finish().await
@@ -158,7 +159,7 @@ impl MediaStore {
         Ok(id)
     }
 
-    /// The file that a caller has a name for, if it is still there.
+    /// The file that a caller has a name for, if it is still there. Its name is kept from now on for as long as one that has just come.
     pub async fn find(&self, id: &str) -> Result<Option<Kept>, MediaError> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if !id.starts_with(ID_START) || id.len() > 64 || !id.bytes().all(is_plain) {
@@ -172,6 +173,8 @@ impl MediaStore {
                 about => about?,
             };
             let kept: Kept = serde_json::from_slice(&about)?;
+            let named = fs::File::options().write(true).open(&path)?;
+            named.set_modified(SystemTime::now())?;
             Ok(folder.join(&kept.sha256).is_file().then_some(kept))
         });
         Ok(found.await?)
@@ -230,6 +233,16 @@ impl Incoming {
         self.hash.update(part);
         self.file.write_all(part).await?;
         Ok(())
+    }
+
+    /// Its first bytes, as far as they have come.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// How many have come.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The last bytes are there: it gets its name, and survives a power cut from now on.
@@ -411,8 +424,12 @@ mod tests {
             assert!(path(name).is_file(), "{name}");
         }
         age(&format!("{id}.id"));
+        assert!(store.find(&id).await.unwrap().is_some());
+        assert_eq!(store.sweep(HashSet::new()).await.unwrap(), 1, "needed");
+        assert!(path(&named.sha256).is_file(), "it was named again");
+        age(&format!("{id}.id"));
         age(&format!("{again}.used"));
-        assert_eq!(store.sweep(HashSet::new()).await.unwrap(), 3);
+        assert_eq!(store.sweep(HashSet::new()).await.unwrap(), 2);
         assert_eq!(store.find(&id).await.unwrap(), None);
         assert!(path(&young).is_file());
     }

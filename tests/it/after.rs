@@ -258,6 +258,39 @@ async fn a_message_is_edited_while_whatsapp_allows_it_and_what_it_refuses_is_sai
 }
 
 #[tokio::test]
+async fn what_the_network_fails_is_looked_up_and_done_again_and_never_called_refused() {
+    for adapter in ["modules", "wa-js"] {
+        let service = Service::start(|env| {
+            env.insert("ADAPTERS", adapter.into());
+            env.insert("WA_JS_PATH", bundle(CURRENT).into());
+        })
+        .await;
+        let account = service.link("51").await;
+        let own = service.sent(FRIEND, "Hola").await;
+        let network = json!({ "send_result": "ERROR_NETWORK" });
+        // It loses its connection each time, and after three times nothing more is tried.
+        service.faults(network.clone()).await;
+        let reacted = service.react(&own, "👍").await;
+        reacted.assert_refused(500, "SEND_UNCONFIRMED");
+        let edited = service.edit(&own, "Hola, Ana").await;
+        edited.assert_refused(500, "SEND_UNCONFIRMED");
+        let revoked = service.revoke(&own, json!({})).await;
+        revoked.assert_refused(500, "SEND_UNCONFIRMED");
+        service.faults(json!({})).await;
+        service.reaches("51", "READY").await;
+        assert_eq!(service.shown(&account, &own).await["changes"], Value::Null);
+        assert_done(&service.react(&own, "👍").await);
+        assert_done(&service.edit(&own, "Hola, Ana").await);
+        let shown = service.shown(&account, &own).await;
+        assert_eq!(
+            (&shown["reaction"], &shown["edited"], &shown["changes"]),
+            (&json!("👍"), &json!("Hola, Ana"), &json!(2))
+        );
+        service.stop();
+    }
+}
+
+#[tokio::test]
 async fn the_same_request_again_is_done_once_over_a_restart_and_another_one_is_refused() {
     let (service, account) = Service::linked(&[]).await;
     let own = service.sent(FRIEND, "Hola").await;
@@ -446,6 +479,32 @@ async fn a_chat_is_read_and_shows_typing_when_it_is_asked_for_and_never_by_itsel
                 .phone_shows(state, |phone| phone["chat_states"][0]["state"] == shown)
                 .await;
         }
+        let group = json!({ "name": "Familia", "participants": [FRIEND, OTHER] });
+        let group = service.does(&account, "group", group).await;
+        let in_group = json!({ "from": OTHER, "group": group, "body": "hola a todos" });
+        let (in_group, _) = service.hears_from(&account, in_group).await;
+        let path = format!("/chats/{group}@g.us");
+        let answered = service.post(&format!("{path}/seen"), &seen).await;
+        assert_eq!(answered.status, 200, "{}", answered.text());
+        service
+            .phone_shows("that the group was read", |state| {
+                let received = state["received"].as_array().unwrap();
+                let is_seen =
+                    |message: &Value| message["id"] == in_group && message["seen"] == true;
+                received.iter().any(is_seen)
+            })
+            .await;
+        let typing = json!({ "cliente_id": 51, "state": "typing" });
+        let answered = service.post(&format!("{path}/typing"), &typing).await;
+        assert_eq!(answered.status, 200, "{}", answered.text());
+        service
+            .phone_shows("typing in the group", |state| {
+                let states = state["chat_states"].as_array().unwrap();
+                let is_typing =
+                    |chat: &Value| chat["group"] == group && chat["state"] == "composing";
+                states.iter().any(is_typing)
+            })
+            .await;
         let nowhere = service.post(&format!("/chats/{OTHER}/seen"), &seen).await;
         nowhere.assert_refused(404, "CHAT_NOT_FOUND");
         let nonsense = json!({ "cliente_id": 51, "state": "sleeping" });

@@ -291,6 +291,38 @@ async fn the_same_key_five_times_over_a_kill_is_one_message_with_a_file() {
 }
 
 #[tokio::test]
+async fn a_repeated_key_is_answered_when_its_file_is_no_longer_where_it_was() {
+    let (service, account) = Service::linked(&[("MEDIA_ALLOW_PRIVATE", "true")]).await;
+    let site = hostile::Site::serve(b"%PDF-1.7 precios".to_vec()).await;
+    let by_url = json!({ "url": site.url("/signed.pdf"), "caption": "precios" });
+    let first = service.keyed_media("order-7", by_url.clone()).await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    let id = service.brings(b"%PDF-1.7 lista", "application/pdf").await;
+    let by_id = json!({ "id": id, "filename": "precios.pdf" });
+    let second = service.keyed_media("order-8", by_id.clone()).await;
+    assert_eq!(second.status, 200, "{}", second.text());
+    let outgoing = service.home().data().join("sandbox/outgoing");
+    for file in std::fs::read_dir(outgoing).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    for (key, media, answered) in [("order-7", &by_url, &first), ("order-8", &by_id, &second)] {
+        let again = service.keyed_media(key, media.clone()).await;
+        assert_eq!(again.json(), answered.json(), "{key}");
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    }
+    // What tells without the file that it is another request still does.
+    let other = json!({ "url": site.url("/signed.pdf"), "caption": "otra cosa" });
+    let other = service.keyed_media("order-7", other).await;
+    other.assert_refused(422, "IDEMPOTENCY_KEY_REUSED");
+    let unkeyed = service.send_media(by_url.clone()).await;
+    unkeyed.assert_refused(400, "MEDIA_UNREACHABLE");
+    let new_key = service.keyed_media("order-9", by_url).await;
+    new_key.assert_refused(400, "MEDIA_UNREACHABLE");
+    assert_eq!(service.taken(&account).await.len(), 2);
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_kill_while_a_file_is_uploaded_and_one_after_its_message_was_handed_over_leave_one_message_each()
  {
     let (service, account) = Service::linked(&[]).await;
@@ -319,6 +351,23 @@ async fn a_kill_while_a_file_is_uploaded_and_one_after_its_message_was_handed_ov
     for (message, text) in taken.iter().zip(["while it is uploaded", "handed over"]) {
         assert_eq!(message["media"]["sha256"], json!(hash(text.as_bytes())));
     }
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_uploaded_keeps_no_one_from_reading() {
+    let (service, account) = Service::linked(&[]).await;
+    service.faults(json!({ "media_upload": "never" })).await;
+    let uploading = service.sends_later(json!({ "data": PNG })).await;
+    // It began before its caller was answered, and nothing ends it.
+    for _ in 0..3 {
+        service.reads("/chats").await;
+    }
+    let state = service.get(&format!("/messages/{uploading}")).await.json();
+    assert_eq!(state["state"], "queued", "{state}");
+    service.faults(json!({})).await;
+    becomes(&service, &uploading, "read").await;
+    assert_eq!(service.taken(&account).await.len(), 1);
     service.stop();
 }
 

@@ -9,6 +9,8 @@ const HERE = "5491150002222@c.us";
 const BY_LID = "99@lid";
 const GROUP = "1203630412@g.us";
 const ME = "5491150000001@c.us";
+/** A message of another person, by its full id. */
+const THEIRS = `false_${HERE}_3A5F`;
 
 const wid = (text) => ({ user: text.split("@")[0], isLid: () => text.endsWith("@lid"), isGroup: () => text.endsWith("@g.us"), toString: () => text });
 const keyOf = (id) => {
@@ -28,12 +30,14 @@ function page({ here = [], stored = [], modules = {}, version = "2.3000.10489014
   const acts = [];
   const shared = {
     resolve: ([module, name]) => (name ? modules[module]?.[name] : modules[module]), nameOf: (home) => home.join("."), inventory: { names: () => [] },
-    wordOf: (error) => String(error.message), hearing: { onOwnAction: (...act) => acts.push([act[0], String(act[1]), ...act.slice(2)]) },
+    NOT_FINAL: ["ERROR_NETWORK"], wordOf: (error) => String(error.message), hearing: { onOwnAction: (...act) => acts.push([act[0], String(act[1]), ...act.slice(2)]) },
   };
   const chat = { id: wid(HERE) };
   const found = {
     createWid: wid, widOf: async (to) => wid(`${to}@c.us`), latestChat: async (given) => String(given), me: () => ({ number: wid(ME), lid: wid("1@lid") }),
-    lidOf: (number) => (String(number) === HERE ? wid(BY_LID) : undefined), numberOf: (address) => (String(address) === BY_LID ? wid(HERE) : undefined),
+    // As the page's own, of which some throw for what is no person.
+    lidOf: (number) => { assert.ok(!number.isGroup()); return String(number) === HERE ? wid(BY_LID) : undefined; },
+    numberOf: (address) => { assert.ok(!address.isGroup()); return String(address) === BY_LID ? wid(HERE) : undefined; },
     Messages: {
       get: (id) => here.find((each) => String(each.id) === String(id)), getModelsArray: () => here,
       getMessagesById: async (ids) => { asked.push(...ids); return { messages: stored.filter((each) => ids.includes(String(each.id))) }; },
@@ -52,16 +56,50 @@ const reactionsOf = (...rows) => ({ [SRC.reactions]: { reactionTableMode: { bulk
 const own = (id, text, more = {}) => ({ id: keyOf(`true_${HERE}_${id}`), reactionText: text, reactionTimestamp: 1, ack: 1, ...more });
 
 test("a message is found in memory, in the database under each id that it may have, and never among status updates", async () => {
-  const held = page({ here: [message(`false_${HERE}_3A5F`)] });
-  assert.deepEqual({ ...(await held.prepare({ kind: "reaction", key: "3A5F" })) }, { chat: HERE });
-  const moved = page({ stored: [message(`false_${HERE}_3A5F`)] });
+  const held = page({ here: [message(THEIRS)] });
+  assert.deepEqual({ ...(await held.prepare({ kind: "reaction", key: "3A5F", id: THEIRS })) }, { chat: HERE });
+  const moved = page({ stored: [message(THEIRS)] });
   assert.equal((await moved.prepare({ kind: "reaction", key: "3A5F", id: `false_${BY_LID}_3A5F`, chat: BY_LID })).chat, HERE);
-  assert.deepEqual(moved.asked, [`false_${BY_LID}_3A5F`, `false_${HERE}_3A5F`]);
+  assert.deepEqual(moved.asked, [`false_${BY_LID}_3A5F`, THEIRS]);
   const queued = page({ stored: [message(`true_${GROUP}_3EB0_1@lid`)] });
   assert.equal((await queued.prepare({ kind: "reaction", key: "3EB0", chat: GROUP })).chat, GROUP);
   const status = page({ here: [message("false_status@broadcast_3A5F")] });
   await assert.rejects(status.prepare({ kind: "reaction", key: "3A5F", id: "false_status@broadcast_3A5F" }), { code: "NO_MESSAGE" });
-  assert.deepEqual(status.asked, [`false_${HERE}_3A5F`]);
+  assert.deepEqual(status.asked, [THEIRS]);
+});
+
+test("a message of another chat, side or author is never meant, though its sender gave it the same last part", async () => {
+  const ofGroup = `false_${GROUP}_3A5F_99@lid`;
+  const sameKey = [message("false_5491150003333@c.us_3A5F"), message(THEIRS), message(`true_${GROUP}_3A5F_1@lid`), message(`false_${GROUP}_3A5F_77@lid`)];
+  const ask = { kind: "reaction", key: "3A5F", id: ofGroup, chat: GROUP, body: "👍" };
+  const reacted = [];
+  const modules = { [SRC.react]: { sendReactionToMsg: async (msg) => { reacted.push(String(msg.id)); } }, ...reactionsOf() };
+  for (const [where, more] of [["memory", { here: sameKey }], ["database", { stored: sameKey }]]) {
+    const without = page({ ...more, modules });
+    await assert.rejects(without.prepare(ask), { code: "NO_MESSAGE" }, where);
+    await assert.rejects(without.handOver(ask), { code: "NO_MESSAGE" }, where);
+    await assert.rejects(without.lookUp(ask), { code: "GONE" }, where);
+  }
+  const here = [...sameKey, message(ofGroup)];
+  await page({ here, modules }).handOver(ask);
+  await page({ here, modules }).handOver({ ...ask, id: THEIRS, chat: HERE });
+  // The author by the other address, as the page has it.
+  await page({ here, modules }).handOver({ ...ask, id: `false_${GROUP}_3A5F_${HERE}` });
+  // Without an id it is one that the service has sent.
+  await page({ here, modules }).handOver({ ...ask, id: null });
+  assert.deepEqual(reacted, [ofGroup, THEIRS, ofGroup, `true_${GROUP}_3A5F_1@lid`]);
+});
+
+test("a person's message is found under either address, by whichever it is named", async () => {
+  for (const [named, chat] of [[HERE, BY_LID], [BY_LID, HERE], [HERE, HERE], [BY_LID, BY_LID]]) {
+    const one = page({ here: [message(`false_${chat}_3A5F`)] });
+    assert.equal((await one.prepare({ kind: "reaction", key: "3A5F", id: `false_${named}_3A5F`, chat: named })).chat, chat);
+  }
+});
+
+test("a deletion in another chat says nothing about the message", async () => {
+  const named = { ...message(`false_5491150003333@c.us_3A00`), type: "revoked", protocolMessageKey: keyOf("false_5491150003333@c.us_3EB0") };
+  await assert.rejects(page({ here: [named] }).lookUp({ kind: "revoke", key: "3EB0" }), { code: "GONE" });
 });
 
 test("what WhatsApp Web does not offer is refused before anything is done, and an older build that cannot say is asked to do it", async () => {
@@ -80,16 +118,16 @@ test("what WhatsApp Web does not offer is refused before anything is done, and a
 test("a reaction is handed over, its event is known to be the service's, and its own id is answered", async () => {
   const given = [];
   const modules = { ...reactionsOf(own("3EB0R", "👍")), [SRC.react]: { sendReactionToMsg: async (msg, emoji) => { given.push([String(msg.id), emoji]); } } };
-  const one = page({ here: [message(`false_${HERE}_3A5F`)], modules });
-  assert.deepEqual({ ...(await one.handOver({ kind: "reaction", key: "3A5F", body: "👍" })) }, { key: "3EB0R", id: `true_${HERE}_3EB0R` });
-  assert.deepEqual(given, [[`false_${HERE}_3A5F`, "👍"]]);
-  assert.deepEqual(one.acts, [["reaction", `false_${HERE}_3A5F`, "👍", "3EB0SEND"]]);
+  const one = page({ here: [message(THEIRS)], modules });
+  assert.deepEqual({ ...(await one.handOver({ kind: "reaction", key: "3A5F", id: THEIRS, body: "👍" })) }, { key: "3EB0R", id: `true_${HERE}_3EB0R` });
+  assert.deepEqual(given, [[THEIRS, "👍"]]);
+  assert.deepEqual(one.acts, [["reaction", THEIRS, "👍", "3EB0SEND"]]);
 });
 
 test("a page that reports a failure is believed only if the message does not show that it is done", async () => {
   const throws = { [SRC.react]: { sendReactionToMsg: async () => { throw new Error("Reaction send error"); } } };
-  const here = [message(`false_${HERE}_3A5F`)];
-  const ask = { kind: "reaction", key: "3A5F", body: "👍" };
+  const here = [message(THEIRS)];
+  const ask = { kind: "reaction", key: "3A5F", id: THEIRS, body: "👍" };
   const unsent = page({ here, modules: { ...throws, ...reactionsOf(own("3EB0R", "👍", { ack: 0 })) } });
   await assert.rejects(unsent.handOver(ask), { code: "REFUSED", message: "Reaction send error" });
   const done = page({ here, modules: { ...throws, ...reactionsOf(own("3EB0R", "👍")) } });
@@ -97,8 +135,8 @@ test("a page that reports a failure is believed only if the message does not sho
 });
 
 test("a reaction is done when the newest of this account says so and WhatsApp has it; one that is not there is taken back", async () => {
-  const here = [message(`false_${HERE}_3A5F`)];
-  const isDone = async (body, ...rows) => (await page({ here, modules: reactionsOf(...rows) }).lookUp({ kind: "reaction", key: "3A5F", body })).done;
+  const here = [message(THEIRS)];
+  const isDone = async (body, ...rows) => (await page({ here, modules: reactionsOf(...rows) }).lookUp({ kind: "reaction", key: "3A5F", id: THEIRS, body })).done;
   const theirs = { ...own("3A00", "👍"), id: keyOf(`false_${HERE}_3A00`) };
   assert.equal(await isDone("👍", own("1", "👍")), true);
   assert.equal(await isDone("👍", own("1", "👍", { ack: 0 })), false);
@@ -144,6 +182,33 @@ test("a deletion waits for the answer for this very message, and says what Whats
   assert.deepEqual({ ...(await deleted({ messageSendResult: "OK" }, becomes)) }, { key: "3EB0D", id: `true_${HERE}_3EB0D` });
 });
 
+test("a network that fails has refused nothing, and what became of it is looked up", async () => {
+  const own = message(`true_${HERE}_3EB0`);
+  const modules = {
+    [SRC.react]: { sendReactionToMsg: async () => { throw new Error("Reaction send error"); } }, ...reactionsOf(),
+    [SRC.edit]: { sendMessageEdit: async (msg) => { msg.isSendFailure = true; } },
+    [SRC.chat]: { sendRevokeMsgs: async () => [{ messageSendResult: "ERROR_UNKNOWN" }], sendDeleteMsgs: async () => { throw new Error("remove messages from history failed"); } },
+  };
+  for (const [kind, body] of [["reaction", "👍"], ["edit", "x"], ["revoke", ""], ["revoke_for_me", ""]]) {
+    const handOver = (isConnected) => page({ here: [{ ...own }], modules, Chats: { get: () => ({}) }, isConnected: () => isConnected }).handOver({ kind, key: "3EB0", body });
+    await assert.rejects(handOver(false), { code: "NO_ANSWER" }, kind);
+    await assert.rejects(handOver(true), { code: "REFUSED" }, kind);
+  }
+  const withWord = { ...modules, [SRC.chat]: { sendRevokeMsgs: async () => [{ messageSendResult: "ERROR_NETWORK" }] } };
+  await assert.rejects(page({ here: [{ ...own }], modules: withWord, isConnected: () => true }).handOver({ kind: "revoke", key: "3EB0" }), { code: "NO_ANSWER", message: "ERROR_NETWORK" });
+});
+
+test("a function of the page that has changed is no refusal by WhatsApp, so the next adapter is asked", async () => {
+  const here = [message(`true_${HERE}_3EB0`)];
+  const throws = async () => { throw new TypeError("Cannot read properties of undefined (reading 'remote')"); };
+  const modules = { [SRC.edit]: { sendMessageEdit: throws }, [SRC.chat]: { sendRevokeMsgs: throws } };
+  for (const isConnected of [() => true, () => false]) {
+    await assert.rejects(page({ here, modules, isConnected }).handOver({ kind: "edit", key: "3EB0", body: "x" }), { code: "MISFIT" });
+  }
+  await assert.rejects(page({ here, modules }).handOver({ kind: "revoke", key: "3EB0" }), { code: "MISFIT" });
+  await assert.rejects(page({ here, modules, Chats: { get: () => undefined } }).handOver({ kind: "revoke", key: "3EB0" }), { code: "MISFIT", message: /its chat/ });
+});
+
 test("without the module the screen is commanded, and watched", async () => {
   const msg = message(`true_${HERE}_3EB0`);
   const here = [msg];
@@ -180,6 +245,17 @@ test("a chat is read in the shape that the build takes, and without waiting for 
     if (shape === "named") assert.deepEqual([given[0][0].chat === one.chat, given[0][0].afterAvailable], [true, false]);
     else assert.deepEqual([given[0][0] === one.chat, given[0][1]], [true, false]);
   }
+});
+
+test("a group is read, and shows typing, under the one address that it has", async () => {
+  const group = { id: wid(GROUP) };
+  const shown = [];
+  const modules = { [SRC.seen]: { sendSeen: async ({ chat }) => { shown.push(["seen", chat]); } }, [SRC.presence]: { markComposing: (chat) => shown.push(["typing", chat]), markPaused: () => {} } };
+  const one = page({ modules, Chats: { get: (id) => (String(id) === GROUP ? group : undefined) } });
+  for (const act of ["seen", "typing"]) await one.inChat({ act, to: GROUP, chat: GROUP });
+  assert.deepEqual(shown.map(([act, chat]) => [act, chat === group]), [["seen", true], ["typing", true]]);
+  const none = page({ modules, Chats: { get: () => undefined } });
+  await assert.rejects(none.inChat({ act: "typing", to: GROUP, chat: GROUP }), { code: "NO_CHAT" });
 });
 
 test("typing is shown until it is over, and in a chat that is there", async () => {

@@ -359,12 +359,21 @@ async fn find(
         return Err(ApiError::UnknownTarget);
     }
     let ledger = app.registry.ledger();
-    if let Some(record) = ledger.look_up(id).await? {
-        let session = record.session.parse()?;
-        let is_other = named.as_ref().is_some_and(|named| named.id != session);
-        if is_other || caller.authorize(&session).is_err() {
-            return Err(ApiError::UnknownTarget);
+    let sent = match ledger.look_up(id).await? {
+        Some(record) => {
+            let session = record.session.parse()?;
+            if named.as_ref().is_some_and(|named| named.id != session) {
+                // Another session of this service has sent it, perhaps to the one that is named, which has heard it under the same key.
+                None
+            } else if caller.authorize(&session).is_ok() {
+                Some((record, session))
+            } else {
+                return Err(ApiError::UnknownTarget);
+            }
         }
+        None => None,
+    };
+    if let Some((record, session)) = sent {
         if record.extras.action.is_some() {
             return Err(ApiError::TargetIsAnAction);
         }

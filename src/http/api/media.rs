@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
-    extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State},
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State, multipart::Field},
     http::{HeaderMap, StatusCode, Uri, header},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use data_encoding::HEXLOWER;
 use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::send_content::check_medium_kind;
@@ -57,23 +59,39 @@ pub(in crate::http) async fn bring(
     // Its size is counted as it comes.
     DefaultBodyLimit::disable().apply(&mut request);
     let named = named_type(request.headers());
-    let kept = if named.as_deref().is_some_and(is_form) {
+    let given = if named.as_deref().is_some_and(is_form) {
         of_form(&app, request).await?
     } else {
         let filename = name_in(request.uri()).and_then(|name| name::harmless(&name));
-        let kept = of_body(&app, request.into_body()).await?;
-        let named = named.filter(|named| is_mimetype(named) && !is_curls_own(named));
-        kept.named(named, filename)
+        Given {
+            file: of_body(&app, request.into_body()).await?,
+            mimetype: named.filter(|named| is_mimetype(named) && !is_curls_own(named)),
+            filename,
+        }
     };
-    let judged = kind::judge(None, kept.mimetype.as_deref(), &kept.head(), kept.bytes);
+    let (head, bytes) = (given.file.head(), given.file.bytes());
+    let judged = kind::judge(None, given.mimetype.as_deref(), head, bytes);
     let judged = judged.map_err(invalid)?;
+    let kept = given.keep().await?;
     let id = app.media.name(kept.clone()).await.map_err(refused)?;
     let brought = MediaBrought::of(id, kept, judged.kind, judged.mimetype);
     Ok((StatusCode::CREATED, Json(brought)))
 }
 
+/// A hash of what a request calls its file, where the file itself is not in the request and may be gone when it is repeated. An address
+/// may be signed, so it is not kept itself.
+pub(super) fn source(given: &MediaField) -> Option<String> {
+    let name = match (&given.url, &given.data, &given.id) {
+        (Some(url), _, _) => url,
+        (None, None, Some(id)) => id,
+        (None, Some(_), _) | (None, None, None) => return None,
+    };
+    Some(HEXLOWER.encode(&Sha256::digest(name)))
+}
+
 /// The medium of a send, on disk.
 pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium, ApiError> {
+    let source = source(&given);
     let MediaField {
         url,
         data,
@@ -84,21 +102,33 @@ pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium,
         caption,
         view_once,
     } = given;
-    let kept = match (url, data, id) {
-        (Some(url), _, _) => of_web(app, &url).await?,
-        (None, Some(data), _) => of_data(app, &data).await?,
+    let file = match (url, data, id) {
+        (Some(url), _, _) => Source::New(of_web(app, &url).await?.into()),
+        (None, Some(data), _) => Source::New(of_data(app, &data).await?.into()),
         (None, None, Some(id)) => {
             let found = app.media.find(&id).await.map_err(refused)?;
-            found.ok_or(ApiError::UnknownMedia)?
+            Source::Kept(found.ok_or(ApiError::UnknownMedia)?)
         }
         // It was looked at when the request was read.
         (None, None, None) => return Err(invalid("give one of url, data and id".to_owned())),
     };
-    let named = mimetype.or_else(|| kept.mimetype.clone());
-    let judged = kind::judge(kind, named.as_deref(), &kept.head(), kept.bytes);
+    let (known, head, bytes) = match &file {
+        Source::New(given) => (
+            &given.mimetype,
+            given.file.head().to_vec(),
+            given.file.bytes(),
+        ),
+        Source::Kept(kept) => (&kept.mimetype, kept.head(), kept.bytes),
+    };
+    let named = mimetype.or_else(|| known.clone());
+    let judged = kind::judge(kind, named.as_deref(), &head, bytes);
     let judged = judged.map_err(invalid)?;
     let is_view_once = view_once == Some(true);
     check_medium_kind(Some(judged.kind), caption.is_some(), is_view_once)?;
+    let kept = match file {
+        Source::New(given) => given.keep().await?,
+        Source::Kept(kept) => kept,
+    };
     app.media.mark_used(&kept.sha256).await.map_err(refused)?;
     let filename = filename.as_deref().or(kept.filename.as_deref());
     let filename = kind::filename(judged.kind, &judged.mimetype, filename);
@@ -110,10 +140,32 @@ pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium,
         filename: filename.map(Into::into),
         caption: caption.map(Into::into),
         view_once: is_view_once,
+        source,
     })
 }
 
-async fn of_data(app: &AppState, data: &str) -> Result<Kept, ApiError> {
+/// A file that has just come whole, with what its giver says of it. What is refused from here on is removed, and never gets the name of its
+/// hash, which another one may have.
+struct Given {
+    file: Incoming,
+    mimetype: Option<String>,
+    filename: Option<String>,
+}
+
+impl Given {
+    async fn keep(self) -> Result<Kept, ApiError> {
+        let kept = self.file.finish().await.map_err(refused)?;
+        Ok(kept.named(self.mimetype, self.filename))
+    }
+}
+
+/// Where the file of a send is.
+enum Source {
+    New(Box<Given>),
+    Kept(Kept),
+}
+
+async fn of_data(app: &AppState, data: &str) -> Result<Given, ApiError> {
     // As in a data URL, which browsers make of a file.
     let (_, data) = data.split_once(";base64,").unwrap_or(("", data));
     if LARGEST_INLINE.div_ceil(3) * 4 < data.len() {
@@ -124,10 +176,16 @@ async fn of_data(app: &AppState, data: &str) -> Result<Kept, ApiError> {
     }
     let bytes = BASE64_STANDARD.decode(data);
     let bytes = bytes.map_err(|_| invalid("data is not base64".to_owned()))?;
-    app.media.keep(&bytes).await.map_err(refused)
+    let mut file = app.media.begin().await.map_err(refused)?;
+    file.write(&bytes).await.map_err(refused)?;
+    Ok(Given {
+        file: whole(file)?,
+        mimetype: None,
+        filename: None,
+    })
 }
 
-async fn of_web(app: &AppState, url: &str) -> Result<Kept, ApiError> {
+async fn of_web(app: &AppState, url: &str) -> Result<Given, ApiError> {
     let mut download = app.downloader.begin(url).await?;
     let is_page = |named: &String| named.starts_with("text/html");
     if download.mimetype.as_ref().is_some_and(is_page) {
@@ -143,12 +201,14 @@ async fn of_web(app: &AppState, url: &str) -> Result<Kept, ApiError> {
     while let Some(part) = download.next().await? {
         incoming.write(&part).await.map_err(refused)?;
     }
-    let kept = incoming.finish().await.map_err(refused)?;
-    let mimetype = download.mimetype.filter(|named| is_mimetype(named));
-    Ok(kept.named(mimetype, download.filename))
+    Ok(Given {
+        file: whole(incoming)?,
+        mimetype: download.mimetype.filter(|named| is_mimetype(named)),
+        filename: download.filename,
+    })
 }
 
-async fn of_body(app: &AppState, body: Body) -> Result<Kept, ApiError> {
+async fn of_body(app: &AppState, body: Body) -> Result<Incoming, ApiError> {
     let mut incoming = app.media.begin().await.map_err(refused)?;
     let mut parts = body.into_data_stream();
     loop {
@@ -159,13 +219,13 @@ async fn of_body(app: &AppState, body: Body) -> Result<Kept, ApiError> {
         let part = part.map_err(|_| broke_off())?;
         incoming.write(&part).await.map_err(refused)?;
     }
-    incoming.finish().await.map_err(refused)
+    whole(incoming)
 }
 
-async fn of_form(app: &AppState, request: Request) -> Result<Kept, ApiError> {
+async fn of_form(app: &AppState, request: Request) -> Result<Given, ApiError> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|why| invalid(why.body_text()))?;
-    let (mut kept, mut mimetype, mut filename) = (None, None, None);
+    let (mut file, mut mimetype, mut filename) = (None, None, None);
     for _ in 0..MOST_FIELDS {
         let field = timeout(PART_TIMEOUT, form.next_field()).await;
         let field = field.map_err(|_| ApiError::TooSlow)?;
@@ -173,24 +233,25 @@ async fn of_form(app: &AppState, request: Request) -> Result<Kept, ApiError> {
             break;
         };
         match field.name().unwrap_or_default() {
+            "file" if file.is_some() => {
+                return Err(invalid(
+                    "the form has the field file twice: bring each file with a request of its own"
+                        .to_owned(),
+                ));
+            }
             "file" => {
                 mimetype = mimetype.or(field.content_type().map(str::to_owned));
                 filename = filename.or(field.file_name().map(str::to_owned));
-                let mut incoming: Incoming = app.media.begin().await.map_err(refused)?;
-                loop {
-                    let part = timeout(PART_TIMEOUT, field.chunk()).await;
-                    let part = part.map_err(|_| ApiError::TooSlow)?;
-                    let Some(part) = part.map_err(|_| broke_off())? else {
-                        break;
-                    };
+                let mut incoming = app.media.begin().await.map_err(refused)?;
+                while let Some(part) = next_part(&mut field).await? {
                     incoming.write(&part).await.map_err(refused)?;
                 }
-                kept = Some(incoming.finish().await.map_err(refused)?);
+                file = Some(whole(incoming)?);
             }
             name @ ("mimetype" | "filename") => {
                 let is_mimetype = name == "mimetype";
                 let mut text = Vec::new();
-                while let Some(part) = field.chunk().await.map_err(|_| broke_off())? {
+                while let Some(part) = next_part(&mut field).await? {
                     text.extend_from_slice(&part);
                     if LONGEST_FIELD < text.len() {
                         return Err(invalid("a text of the form is too long".to_owned()));
@@ -210,9 +271,25 @@ async fn of_form(app: &AppState, request: Request) -> Result<Kept, ApiError> {
             }
         }
     }
-    let kept = kept.ok_or_else(|| invalid("the form has no field file".to_owned()))?;
-    let filename = filename.and_then(|name: String| name::harmless(&name));
-    Ok(kept.named(mimetype.filter(|named| is_mimetype(named)), filename))
+    Ok(Given {
+        file: file.ok_or_else(|| invalid("the form has no field file".to_owned()))?,
+        mimetype: mimetype.filter(|named| is_mimetype(named)),
+        filename: filename.and_then(|name: String| name::harmless(&name)),
+    })
+}
+
+async fn next_part(field: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
+    let part = timeout(PART_TIMEOUT, field.chunk()).await;
+    part.map_err(|_| ApiError::TooSlow)?
+        .map_err(|_| broke_off())
+}
+
+/// A file of which all has come. One without a byte is none.
+fn whole(file: Incoming) -> Result<Incoming, ApiError> {
+    if file.bytes() == 0 {
+        return Err(refused(MediaError::Empty));
+    }
+    Ok(file)
 }
 
 fn invalid(why: String) -> ApiError {

@@ -26,6 +26,7 @@ pub(super) mod passkey;
 pub(super) mod qr;
 mod reading;
 pub(super) mod received;
+mod repetition;
 pub(super) mod send;
 mod send_content;
 pub(super) mod status;

@@ -10,7 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{media, send_content};
+use super::{
+    media,
+    repetition::{self, Likeness},
+    send_content,
+};
 use crate::{
     http::{
         state::AppState,
@@ -254,9 +258,26 @@ pub(super) async fn accept(
     } = request;
     let to = message.to.as_str().to_owned();
     if let Some(given) = media {
+        let mut before = None;
+        if let (Some(key), Some(source)) = (&idempotency_key, media::source(&given))
+            && let Some(accepted) = session.accepted_under(key).await?
+        {
+            let cliente_id = target.echo.to_string();
+            let likeness =
+                repetition::compare(&accepted.borrow(), &cliente_id, &message, &given, &source);
+            match likeness {
+                Likeness::Other => return Err(SendError::KeyReused.into()),
+                Likeness::Same => return Ok((session.repeated(accepted, waits).await?, to)),
+                Likeness::Unsure => before = Some(accepted),
+                Likeness::OtherSource => {}
+            }
+        }
         // On disk before the send is accepted, and its hash is a part of the request.
-        let medium = media::of_send(app, given).await?;
-        Arc::make_mut(&mut message.extras).media = Some(medium);
+        match (media::of_send(app, given).await, before) {
+            (Ok(medium), _) => Arc::make_mut(&mut message.extras).media = Some(medium),
+            (Err(_), Some(before)) => return Ok((session.repeated(before, waits).await?, to)),
+            (Err(why), None) => return Err(why),
+        }
     }
     let sent = session
         .send(crate::session::SendRequest {

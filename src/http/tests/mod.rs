@@ -12,6 +12,7 @@ mod keys;
 mod linking;
 mod links;
 mod logged;
+mod media;
 mod metrics;
 mod naming;
 mod openapi;

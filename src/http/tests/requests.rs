@@ -1,10 +1,17 @@
 //! What a request may look like: paths, methods, bodies and the order of the checks.
 
 use axum::body::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Api, assert_refused};
-use crate::http::wire::body::{LARGEST_BODY, LARGEST_SEND};
+use super::{
+    Api, assert_refused,
+    event_log::{event, write},
+    events::new_send,
+};
+use crate::{
+    http::wire::body::{LARGEST_BODY, LARGEST_SEND},
+    ledger::{EventKind, NewEvent},
+};
 
 #[tokio::test]
 async fn a_send_is_checked_in_the_order_of_the_contract() {
@@ -303,6 +310,36 @@ async fn a_message_that_something_is_to_be_done_to_has_to_be_known_or_named_in_f
     }
     let full = "false_5491158254201@c.us_3A5F0C2B1D4E6F708192";
     assert_refused(&api.post(&of(full), "{}").await, 400, "INVALID_CLIENTE_ID");
+}
+
+#[tokio::test]
+async fn a_message_between_two_sessions_is_named_by_its_key_in_either() {
+    let api = Api::new(&[]);
+    let key = "3EB0C2B1D4E6F7081920AA";
+    let sent = api.registry.ledger().accept(new_send("51", key));
+    sent.await.unwrap();
+    let heard = json!({
+        "id": format!("false_5491150000001@c.us_{key}"), "key": key, "chat": "5491150000001@c.us", "is_group": false,
+        "from": {"phone": "5491150000001"}, "kind": "text", "text": "x",
+    });
+    let once = format!("message in person {key}");
+    let heard = NewEvent {
+        data: heard.to_string().into(),
+        ..event("52", &once, EventKind::Message)
+    };
+    write(&api, [heard]).await;
+    let path = format!("/messages/{key}/reaction");
+    let react = async |body: Value| api.post(&path, body.to_string()).await;
+    // Found: no session is up in this test.
+    for found in [
+        json!({"emoji": "👍"}),
+        json!({"emoji": "👍", "cliente_id": 51}),
+        json!({"emoji": "👍", "cliente_id": 52}),
+    ] {
+        assert_refused(&react(found).await, 503, "SESSION_NOT_READY");
+    }
+    let of_neither = react(json!({"emoji": "👍", "cliente_id": 53})).await;
+    assert_refused(&of_neither, 404, "MESSAGE_NOT_FOUND");
 }
 
 #[tokio::test]

@@ -34,6 +34,15 @@ pub(in crate::ledger) mod statements {
         "SELECT * FROM sends WHERE key = ?1 OR wa_key = ?1 OR message_id = ?1";
     pub(in crate::ledger) const OPEN: &str = "SELECT * FROM sends
         WHERE session = ?1 AND state IN ('queued', 'handed') ORDER BY seq";
+    /// The key of the message is not all: a reaction does not take the place of an edit.
+    pub(in crate::ledger) const SUPERSEDED: &str = "SELECT older.key FROM sends AS older
+        WHERE older.session = ?1 AND older.state IN ('queued', 'handed') AND older.state = 'handed'
+        AND json_extract(older.extras, '$.action.key') IS NOT NULL
+        AND EXISTS (SELECT 1 FROM sends AS newer INDEXED BY sends_by_session
+            WHERE newer.session = older.session AND newer.seq > older.seq
+            AND newer.state NOT IN ('queued', 'failed', 'cancelled')
+            AND json_extract(newer.extras, '$.action.key') = json_extract(older.extras, '$.action.key')
+            AND json_extract(newer.extras, '$.action.kind') = json_extract(older.extras, '$.action.kind'))";
     pub(in crate::ledger) const ALL_OPEN: &str =
         "SELECT session, seq, queued_at FROM sends WHERE state IN ('queued', 'handed')";
     pub(in crate::ledger) const LIST: &str =
@@ -57,12 +66,13 @@ pub(in crate::ledger) mod statements {
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 13] = [
+    pub(in crate::ledger) const ALL: [&str; 14] = [
         BY_KEY,
         BY_CONTENT,
         BY_SEQ,
         BY_ID,
         OPEN,
+        SUPERSEDED,
         ALL_OPEN,
         LIST,
         LIST_BY_STATE,
@@ -117,6 +127,24 @@ pub(in crate::ledger) fn known(
             Ok(found.map(Entered::Known))
         }
     }
+}
+
+/// The send that was accepted under this key of a caller's, if the key is younger than `keys_since`.
+pub(in crate::ledger) fn by_key(
+    file: &File,
+    session: &str,
+    key: &str,
+    keys_since: Timestamp,
+) -> Result<Option<Record>, StoreError> {
+    let no_fingerprint: &[u8] = &[];
+    let found = file
+        .prepare_cached(statements::BY_KEY)?
+        .query_row(
+            params![session, key, millis(keys_since), no_fingerprint],
+            read,
+        )
+        .optional()?;
+    Ok(found)
 }
 
 /// Writes a new send down, unless it is known.
@@ -248,6 +276,13 @@ pub(in crate::ledger) fn open_sends(file: &File, session: &str) -> Result<Vec<Re
     let mut statement = file.prepare_cached(statements::OPEN)?;
     let records = statement.query_map([session], read)?;
     Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// What was handed over to be done to a message, and of which a page has had a newer one of the same kind since.
+pub(in crate::ledger) fn superseded(file: &File, session: &str) -> Result<Vec<String>, StoreError> {
+    let mut statement = file.prepare_cached(statements::SUPERSEDED)?;
+    let keys = statement.query_map([session], |row| row.get(0))?;
+    Ok(keys.collect::<Result<_, _>>()?)
 }
 
 /// The open sends of all sessions: whose, their place in the order, and when they were written down.

@@ -14,23 +14,31 @@ use super::{
     queue::{Queue, QueuedSend},
 };
 use crate::{
+    extras::Medium,
     ledger::{Failure, LedgerError, Record, Step},
-    session::SendLimits,
+    session::{SendError, SendLimits},
     whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared, TargetError},
 };
 
-/// A page reloads itself once or twice in a row; one that breaks each time would hold up a send, and those behind it,
-/// for ever.
 /// WhatsApp's acknowledgement of a message that it gave up.
 const GAVE_UP: i32 = -1;
 
+/// A page reloads itself once or twice in a row; one that breaks each time would hold up a send, and those behind it,
+/// for ever.
 const MAX_INTERRUPTIONS: u8 = 2;
 
 /// Between two tries: a page that reloads itself reports that within milliseconds, and the send then waits for it.
 const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 
-/// Between two tries to upload a file: a server that is busy, or a network that is lost, is not back at once.
+/// Before an upload is tried again, each further time twice as long, up to the longest: a server that is busy, or a network that is lost,
+/// is not back at once. Its recipient's messages wait with it, and no others.
 const UPLOAD_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_UPLOAD_PAUSE: Duration = Duration::from_secs(2 * 60);
+
+/// How often an upload is tried. One for which no caller waits goes on until so much time has passed since the first try failed: a large
+/// one that stands still holds up the others for minutes at each try, so time is counted and not tries.
+const UPLOAD_TRIES: u32 = 3;
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Between two tries to make a message ready in a page that gives no sign of life.
 const SILENCE_PAUSE: Duration = Duration::from_secs(1);
@@ -76,6 +84,7 @@ pub(super) enum AfterHandOver {
 #[derive(Debug)]
 struct Current {
     entry: QueuedSend,
+    began: Instant,
     /// By when the page must have answered.
     limit: Instant,
     /// Known once the recipient is: from then on the message may have left the service.
@@ -136,6 +145,7 @@ impl InFlight {
         let outgoing = entry.outgoing.clone();
         self.current = Some(Current {
             entry,
+            began: now,
             limit,
             prepared: None,
             early_ack: None,
@@ -155,6 +165,18 @@ impl InFlight {
         current.is_some_and(|current| current.entry.outgoing.extras.action.is_some())
     }
 
+    /// Whether the send on its way is newer than this one, and takes its place.
+    pub(super) fn supersedes(&self, record: &Record) -> bool {
+        let current = self.current.as_ref();
+        let newer = current.map(|current| &current.entry);
+        let newer = newer.filter(|newer| record.seq < newer.seq);
+        let action = newer.and_then(|newer| newer.outgoing.action());
+        let older = record.extras.action.as_ref();
+        action
+            .zip(older)
+            .is_some_and(|(newer, older)| newer.replaces(older))
+    }
+
     /// Whether the send on its way has a file.
     pub(super) fn is_of_medium(&self) -> bool {
         let current = self.current.as_ref();
@@ -165,6 +187,39 @@ impl InFlight {
     pub(super) fn is_uploading(&self, now: Instant) -> bool {
         let is_uploading = |current: &Current| current.prepared.is_none() && now < current.limit;
         self.is_of_medium() && self.current.as_ref().is_some_and(is_uploading)
+    }
+
+    /// Keeps a place for one more send, as [`Queue::reserve`] does.
+    pub(super) fn reserve(
+        &mut self,
+        key: &str,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let free_at = self.free_at(now);
+        self.queue.reserve(key, deadline, free_at, now)
+    }
+
+    /// When a send that is accepted now would go out, as far as that can be told.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        self.queue.due(self.free_at(now), now)
+    }
+
+    /// When the file on its way is with WhatsApp's server, as far as that can be told: one that has taken longer than usual is taken
+    /// to need as long once more.
+    fn free_at(&self, now: Instant) -> Instant {
+        let current = self.current.as_ref().filter(|_| self.is_uploading(now));
+        let Some(current) = current else {
+            return now;
+        };
+        let medium = current.entry.outgoing.extras.media.as_ref();
+        let usual = medium.map_or(Duration::ZERO, |medium| {
+            Medium::usual_upload_time(medium.bytes)
+        });
+        let taken = now.saturating_duration_since(current.began);
+        let rest = usual.checked_sub(taken).filter(|rest| !rest.is_zero());
+        let rest = rest.unwrap_or(taken);
+        current.limit.min(now + rest)
     }
 
     /// The page has looked the recipient up. Answers what is to be written down, if the send goes on.
@@ -196,12 +251,17 @@ impl InFlight {
                         entry.interruptions += 1;
                         self.queue.put_back(entry, Some(now + INTERRUPTION_PAUSE));
                     }
-                    PrepareError::NotUploaded(_) if entry.interruptions < MAX_INTERRUPTIONS => {
-                        entry.interruptions += 1;
-                        self.queue.put_back(entry, Some(now + UPLOAD_PAUSE));
-                    }
                     PrepareError::NotUploaded(_) => {
-                        self.fail(&entry, Failure::NotUploaded, &why.to_string());
+                        let pause = UPLOAD_PAUSE * 2_u32.saturating_pow(entry.failed_uploads);
+                        entry.failed_uploads += 1;
+                        let first = *entry.upload_failed_at.get_or_insert(now);
+                        let has_time = entry.deadline.is_none() && now < first + UPLOAD_PATIENCE;
+                        if entry.failed_uploads < UPLOAD_TRIES || has_time {
+                            let until = now + pause.min(LONGEST_UPLOAD_PAUSE);
+                            self.queue.rest(entry, until);
+                        } else {
+                            self.fail(&entry, Failure::NotUploaded, &why.to_string());
+                        }
                     }
                     PrepareError::NotOnWhatsApp => {
                         self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());
@@ -429,6 +489,12 @@ impl InFlight {
     /// Whether a send is on its way into the page, or its turn has come.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.current.is_some() || self.queue.next_turn(now).is_some_and(|turn| turn <= now)
+    }
+
+    /// Whether a send needs the page, or its turn has come. A file on its way to WhatsApp's server leaves the page to others; no other
+    /// send begins meanwhile.
+    pub(super) fn needs_page(&self, now: Instant) -> bool {
+        self.is_due(now) && !self.is_uploading(now)
     }
 
     /// Gives up what has waited for its turn too long.

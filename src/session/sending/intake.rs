@@ -70,11 +70,7 @@ impl Intake {
         reply: AcceptReply,
     ) {
         let ledger = self.ledger.clone();
-        if let Err(mut why) = self
-            .in_flight
-            .queue
-            .reserve(&new.key, deadline, Instant::now())
-        {
+        if let Err(mut why) = self.in_flight.reserve(&new.key, deadline, Instant::now()) {
             if let SendError::QueueFull { retry_after } = &mut why {
                 *retry_after = (*retry_after).max(room_after);
             }

@@ -102,6 +102,8 @@ impl LedgerCalls {
 /// What was open when the ledger was asked.
 pub(super) struct OpenSends {
     records: Vec<Arc<Record>>,
+    /// Those that a newer one has taken the place of.
+    superseded: Vec<String>,
     /// How old the profile is, if a page could send then.
     age: Option<Age>,
 }
@@ -488,9 +490,9 @@ impl<D: Driver> Sending<'_, D> {
         self.intake.numbers.learn(to.as_str(), known, now);
     }
 
-    /// Whether a send has its turn, or is due for it, or one is being looked for in the page: nothing else is begun there meanwhile.
+    /// Whether a send has its turn in the page, or is due for it, or one is being looked for there: nothing else is begun there meanwhile.
     pub(super) fn has_turn(&self, now: Instant) -> bool {
-        self.intake.in_flight.is_due(now) || self.recovery.is_pending()
+        self.intake.in_flight.needs_page(now) || self.recovery.is_pending()
     }
 
     /// Does something in a chat, at once: it is no send, and waits for none.
@@ -532,7 +534,6 @@ impl<D: Driver> Sending<'_, D> {
                     due_in: self
                         .intake
                         .in_flight
-                        .queue
                         .due(now)
                         .saturating_duration_since(now),
                 })

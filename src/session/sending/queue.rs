@@ -30,12 +30,18 @@ pub(super) struct Queue {
 /// A send that waits, or has its turn.
 #[derive(Debug)]
 pub(super) struct QueuedSend {
-    seq: i64,
+    pub(super) seq: i64,
     pub(super) outgoing: Outgoing,
     /// By when its turn must have come; `None` for one whose caller does not wait.
     pub(super) deadline: Option<Instant>,
     /// How often the page was interrupted while it made this one ready.
     pub(super) interruptions: u8,
+    /// How often its file did not get to WhatsApp's server.
+    pub(super) failed_uploads: u32,
+    /// When it did not for the first time.
+    pub(super) upload_failed_at: Option<Instant>,
+    /// It has no turn before this, and nor has what is behind it for the same recipient: the others go on.
+    rests_until: Option<Instant>,
     /// How often it has had its turn. One that was put back does not count once more for the pace.
     pub(super) turns: u32,
 }
@@ -48,6 +54,9 @@ impl QueuedSend {
             outgoing: outgoing(record)?,
             deadline,
             interruptions: 0,
+            failed_uploads: 0,
+            upload_failed_at: None,
+            rests_until: None,
             turns: 0,
         })
     }
@@ -77,18 +86,19 @@ impl Queue {
     }
 
     /// Keeps a place for one more send, to be given back by [`release`](Self::release). Refuses one whose turn cannot come
-    /// by `deadline`.
+    /// by `deadline`. `free_at`: when the send on its way leaves the page to the next one.
     pub(super) fn reserve(
         &mut self,
         key: &str,
         deadline: Option<Instant>,
+        free_at: Instant,
         now: Instant,
     ) -> Result<(), SendError> {
         if self.waiting.len() + self.reserved.len() >= self.capacity {
             let retry_after = self.pace.due(1, now) - now;
             return Err(SendError::QueueFull { retry_after });
         }
-        let due = self.due(now);
+        let due = self.due(free_at, now);
         if let Some(deadline) = deadline.filter(|deadline| *deadline <= due) {
             let retry_after = due - deadline;
             return Err(SendError::TurnNotCome { retry_after });
@@ -113,9 +123,10 @@ impl Queue {
     }
 
     /// When a send that is accepted now would go out, as far as that can be told.
-    pub(super) fn due(&self, now: Instant) -> Instant {
+    pub(super) fn due(&self, free_at: Instant, now: Instant) -> Instant {
         let unpaced = self.waiting.iter().filter(|entry| entry.turns == 0);
-        self.pace.due(unpaced.count() + self.reserved.len(), now)
+        let paced = self.pace.due(unpaced.count() + self.reserved.len(), now);
+        paced.max(free_at)
     }
 
     /// Takes a send in, at its place in the order.
@@ -128,6 +139,14 @@ impl Queue {
     pub(super) fn put_back(&mut self, entry: QueuedSend, paused_until: Option<Instant>) {
         self.paused_until = paused_until;
         self.insert(entry);
+    }
+
+    /// Takes one in again that has had its turn, and lets it and those behind it to the same recipient rest until then.
+    pub(super) fn rest(&mut self, entry: QueuedSend, until: Instant) {
+        self.insert(QueuedSend {
+            rests_until: Some(until),
+            ..entry
+        });
     }
 
     /// Whether the send waits, or is being written down.
@@ -145,11 +164,13 @@ impl Queue {
 
     /// Takes the next send out, when its turn has come.
     pub(super) fn begin(&mut self, now: Instant) -> Option<QueuedSend> {
-        if self.next_turn(now)? > now {
+        let (place, turn) = self.next(now)?;
+        if turn > now {
             return None;
         }
         self.paused_until = None;
-        let mut entry = self.waiting.pop_front()?;
+        let mut entry = self.waiting.remove(place)?;
+        entry.rests_until = None;
         if entry.turns == 0 {
             self.pace.take(now);
         }
@@ -157,14 +178,38 @@ impl Queue {
         Some(entry)
     }
 
-    /// When the send that waits longest may go out; `None` when none waits.
+    /// When the next send may go out; `None` when none waits.
     pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        let due = if self.waiting.front()?.turns > 0 {
-            now
-        } else {
-            self.pace.due(0, now)
-        };
-        Some(self.paused_until.map_or(due, |paused| paused.max(due)))
+        Some(self.next(now)?.1)
+    }
+
+    /// Which send is the next, by its place, and when it may go out: the one that waits longest, of those that do not rest; or one
+    /// that rests, if it is due before.
+    fn next(&self, now: Instant) -> Option<(usize, Instant)> {
+        let mut resting = Vec::new();
+        let mut next: Option<(usize, Instant)> = None;
+        for (place, entry) in self.waiting.iter().enumerate() {
+            let to = &entry.outgoing.to;
+            if resting.contains(&to) {
+                continue;
+            }
+            let until = entry.rests_until.filter(|until| now < *until);
+            let due = match until {
+                Some(until) => until,
+                None if entry.turns > 0 => now,
+                None => self.pace.due(0, now),
+            };
+            if next.is_none_or(|(_, before)| due < before) {
+                next = Some((place, due));
+            }
+            if until.is_none() {
+                break;
+            }
+            resting.push(to);
+        }
+        let (place, due) = next?;
+        let due = self.paused_until.map_or(due, |paused| paused.max(due));
+        Some((place, due))
     }
 
     /// Takes out what has waited for its turn too long.
@@ -189,6 +234,9 @@ impl Queue {
         self.paused_until = None;
         for entry in &mut self.waiting {
             entry.interruptions = 0;
+            entry.failed_uploads = 0;
+            entry.upload_failed_at = None;
+            entry.rests_until = None;
         }
     }
 

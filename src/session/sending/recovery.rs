@@ -6,7 +6,8 @@
 //! unknown, as it is when no adapter can tell, or none has told for long.
 //!
 //! What is done to a message has no id of its own before WhatsApp gives it one, and may be done twice: there the page is asked whether
-//! it is done, and if not, it is done again.
+//! it is done, and if not, it is done again; unless a newer one of the same kind went out meanwhile, as it may once the page has let the
+//! older one unanswered for long: the older one must not undo the newer, and is unknown.
 //!
 //! [`OpenSendsQuery`] knows whether the ledger has answered what is open, [`Recovery`] decides what is looked up; both are pure and know
 //! no time but what they are given. [`Sending`] asks the ledger and the page.
@@ -170,6 +171,8 @@ pub(in crate::session) struct Recovery {
     has_answered: bool,
     /// How many rounds each has been open without an answer.
     rounds: HashMap<String, u8>,
+    /// What is done to messages and is open, where a page has had a newer one since that takes its place.
+    superseded: Vec<String>,
     /// How often each thing that is done to a message has been in doubt and was not done.
     again: HashMap<String, u8>,
     /// The one that ended the last round: the others come before it in the next.
@@ -219,9 +222,17 @@ impl Recovery {
     pub(super) fn begin(
         &mut self,
         records: Vec<Arc<Record>>,
+        superseded: Vec<String>,
         page: Linked<'_>,
         in_flight: &mut InFlight,
     ) {
+        // Nothing new begins from the question to the ledger until all of these are answered, so only what was on its way then may go
+        // past them.
+        let overtaken = records
+            .iter()
+            .filter(|record| in_flight.supersedes(record))
+            .map(|record| record.key.clone());
+        self.superseded = overtaken.chain(superseded).collect();
         self.restored_at = page.since.restored;
         self.again
             .retain(|key, _| records.iter().any(|record| record.key == *key));
@@ -395,6 +406,11 @@ impl Recovery {
                 tracing::info!(message.key = key, ack, "a message was found at WhatsApp");
                 self.note(key, Step::Acknowledged(ack));
             }
+            Ok(None) if self.superseded.contains(&record.key) => {
+                let detail = "WhatsApp Web does not show it, and a newer one of the same kind was done to the same message meanwhile: \
+                              it is not done again, since it would undo that one";
+                self.note(key, Step::Unknown(detail.to_owned()));
+            }
             Ok(None) if record.extras.action.is_some() => {
                 let again = self.again.entry(key.to_owned()).or_default();
                 *again += 1;
@@ -516,7 +532,17 @@ impl<D: Driver> Sending<'_, D> {
                 None => None,
             };
             let records = ledger.open_sends(session.as_str()).await?;
-            Ok(OpenSends { records, age })
+            let is_action = |record: &Arc<Record>| record.extras.action.is_some();
+            let superseded = if records.iter().any(is_action) {
+                ledger.superseded(session.as_str()).await?
+            } else {
+                Vec::new()
+            };
+            Ok(OpenSends {
+                records,
+                superseded,
+                age,
+            })
         };
         let open = open.map(SendAnswer::Open);
         self.calls.push(open.boxed());
@@ -541,6 +567,7 @@ impl<D: Driver> Sending<'_, D> {
             Ok(OpenSends { age: None, .. }) => self.find_out(),
             Ok(OpenSends {
                 records,
+                superseded,
                 age: Some(mut age),
             }) => {
                 // Read before a copy began another generation, it must not go back.
@@ -552,7 +579,7 @@ impl<D: Driver> Sending<'_, D> {
                     gaps: &self.age.gaps,
                 };
                 self.recovery
-                    .begin(records, page, &mut self.intake.in_flight);
+                    .begin(records, superseded, page, &mut self.intake.in_flight);
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     ledger::{Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step},
     session::{
-        Addressee, NumberCheck, SendError, SendRequest, Sent, SessionHandle,
+        Addressee, IdempotencyKey, NumberCheck, SendError, SendRequest, Sent, SessionHandle,
         command::{Command, PageCommand},
         error::not_ready,
     },
@@ -43,6 +43,34 @@ impl SessionHandle {
             Accepted::Known(followed) => (followed, true),
             Accepted::KeyReused => return Err(SendError::KeyReused),
         };
+        self.told(followed, deadline, wait, is_repeated).await
+    }
+
+    /// The request that was accepted under this key, whatever it was.
+    pub async fn accepted_under(
+        &self,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Followed>, SendError> {
+        let by = Instant::now() + self.limits.wait + LAST_WORD;
+        let found = self.ledger.by_key(self.session.as_str(), key.as_str());
+        Ok(Ledger::answered_by(by, found).await?)
+    }
+
+    /// What became of a request that was accepted before: as [`send`](Self::send) answers its repetition.
+    pub async fn repeated(&self, followed: Followed, waits: bool) -> Result<Sent, SendError> {
+        let wait = self.limits.wait + followed.borrow().extras.extra_time();
+        let deadline = waits.then_some(Instant::now() + wait);
+        self.told(followed, deadline, wait, true).await
+    }
+
+    /// The answer to a caller, by its deadline; at once, where it does not wait.
+    async fn told(
+        &self,
+        followed: Followed,
+        deadline: Option<Instant>,
+        wait: Duration,
+        is_repeated: bool,
+    ) -> Result<Sent, SendError> {
         let record = if deadline.is_some() || is_awaited(&followed.borrow()) {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + wait);
             self.settled(followed, deadline).await?

@@ -55,23 +55,44 @@
 
   // --- Which message ---------------------------------------------------------------------------------------------------
 
+  // The full id as it was given, in parts. Without one it is a message that the service has sent.
+  const partsOf = (id) => {
+    const [side, chat, , author] = id ? String(id).split("_") : ["true"];
+    return { isOwn: side === "true", chat, author };
+  };
+  // The other address of a person, as far as the page knows it. A group has none, and these functions of the page may throw for one.
+  const otherOf = (wid, page) => {
+    if (isGroup(wid)) return undefined;
+    return wid.isLid?.() ? page.numberOf?.(wid) : page.lidOf?.(wid);
+  };
+  const addressesOf = (address, page) => [address, otherOf(page.createWid(address), page)].filter(Boolean).map(String);
+  // Whether an id of the page's is that of the message. The last part alone does not tell: its sender chooses it, so anybody may write
+  // a message whose last part is that of another one, in any chat with this account.
+  const isKeyOf = ({ key, id, chats }, page) => (each) => {
+    if (each?.id !== key) return false;
+    const meant = partsOf(id);
+    if (Boolean(each.fromMe) !== meant.isOwn || !chats.has(String(each.remote))) return false;
+    // Own messages have this account as their author, by either of its addresses.
+    const { author } = partsOf(each);
+    return meant.isOwn || !meant.author || !author || addressesOf(meant.author, page).includes(author);
+  };
   // The full ids that it may have: as it was given, and in the chat as that is called now.
   const idsOf = ({ key, id, chat }, page) => {
-    const [side, before, , author] = id ? id.split("_") : [];
+    const { isOwn, chat: before, author } = partsOf(id);
     const chats = new Set([chat, before].filter(Boolean));
-    const sides = side ? [side] : ["true", "false"];
     const ids = [...chats].flatMap((each) => {
-      if (!isGroup(each)) return sides.map((one) => `${one}_${each}_${key}`);
+      if (!isGroup(each)) return [`${isOwn}_${each}_${key}`];
       // In a group the author stands behind; an own message has this account, in one of two ways.
       const { number, lid } = page.me() ?? {};
       const authors = author ? [author] : [number, lid].filter(Boolean).map((wid) => String(wid));
-      return authors.map((one) => `${side ?? "true"}_${each}_${key}_${one}`);
+      return authors.map((one) => `${isOwn}_${each}_${key}_${one}`);
     });
     return [...new Set(id ? [id, ...ids] : ids)];
   };
   // A look at the status updates of others can end a link (OpenWA #1072).
   const find = async (ask, page) => {
-    const isMeant = (message) => message?.id?.id === ask.key && isChat(message.id.remote) && message.type !== "revoked";
+    const isKey = isKeyOf(ask, page);
+    const isMeant = (message) => isKey(message?.id) && message.type !== "revoked";
     const held = page.Messages.getModelsArray?.().find(isMeant);
     if (held) return held;
     const ids = idsOf(ask, page).filter((id) => isChat(id.split("_")[1]));
@@ -80,8 +101,10 @@
     return (await page.Messages.getMessagesById(ids))?.messages?.find(isMeant) ?? null;
   };
   // What was deleted for everybody has the id of the deletion, and names its own.
-  const isDeleted = async ({ key, chat }, page) => {
-    const isIt = (message) => message?.type === "revoked" && message.protocolMessageKey?.id === key;
+  const isDeleted = async (ask, page) => {
+    const { chat } = ask;
+    const isKey = isKeyOf(ask, page);
+    const isIt = (message) => message?.type === "revoked" && isKey(message.protocolMessageKey);
     if (page.Messages.getModelsArray?.().some(isIt)) return true;
     const model = chat && page.Chats.get(page.createWid(chat));
     if (!model || !page.find) return false;
@@ -98,14 +121,16 @@
 
   // The chat as it is called now: a person's may have moved from a number to a LID. None is made for it.
   const modelOf = (wid, page) => {
-    const other = wid.isLid?.() ? page.numberOf?.(wid) : page.lidOf?.(wid);
+    const other = otherOf(wid, page);
     return page.Chats.get(wid) ?? (other && page.Chats.get(other));
   };
   const located = async (ask, page) => {
     const wid = ask.chat ? page.createWid(ask.chat) : await page.widOf(ask.to);
     if (!wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
-    if (isGroup(wid)) return { ...ask, chat: await page.latestChat(wid) };
-    return { ...ask, chat: String(modelOf(wid, page)?.id ?? wid) };
+    const chat = isGroup(wid) ? String(await page.latestChat(wid)) : String(modelOf(wid, page)?.id ?? wid);
+    // By each name that it has had, since a message keeps the one of its time.
+    const named = [chat, String(wid), partsOf(ask.id).chat].filter((each) => each && isChat(each));
+    return { ...ask, chat, chats: new Set(named.flatMap((each) => addressesOf(each, page))) };
   };
 
   // --- What is so already ----------------------------------------------------------------------------------------------
@@ -145,7 +170,8 @@
   };
   const chatModel = (message, page) => {
     const chat = page.Chats.get(message.id.remote);
-    if (!chat) throw failure("NO_MESSAGE", "the chat of the message is not there");
+    // Not NO_MESSAGE, which no other adapter is asked about: it may find the chat in another place.
+    if (!chat) throw failure("MISFIT", "WhatsApp Web has the message, and not its chat");
     return chat;
   };
   const byCommand = async (act, isOver) => {
@@ -197,6 +223,17 @@
     },
   };
 
+  // What a failure of the page's means, where the message does not show that it is done.
+  const failureOf = (error, page) => {
+    if (error?.code === "MISFIT") return error;
+    const word = error?.code === "REFUSED" ? error.message : shared.wordOf(error);
+    // A function of the page that has changed: another adapter may know the new one.
+    if (error?.name === "TypeError" || error?.name === "ReferenceError") return failure("MISFIT", word);
+    // Of an edit and a reaction the page does not say why they failed. While it has no connection, that is why.
+    const isOfNetwork = shared.NOT_FINAL.includes(word) || page.isConnected?.() === false;
+    return failure(error?.code === "IN_DOUBT" || isOfNetwork ? "NO_ANSWER" : "REFUSED", word);
+  };
+
   // Whether it is done. A message that is gone can no longer say.
   const isDone = async (ask, page) => {
     const { kind, body } = ask;
@@ -246,8 +283,10 @@
         id = await ACTS[kind](message, body, page);
       } catch (error) {
         if (error?.code === "NO_AFTER") throw error;
+        // Before anything is waited for: the page may be connected again a moment later.
+        const failed = failureOf(error, page);
         // What the page says of a failure is little; the message itself says more.
-        if (!(await isDone(ask, page).catch(() => false))) throw failure(error?.code === "IN_DOUBT" ? "NO_ANSWER" : "REFUSED", error?.code === "REFUSED" ? error.message : shared.wordOf(error));
+        if (!(await isDone(ask, page).catch(() => false))) throw failed;
       }
       return { key: id?.id ?? null, id: id ? String(id) : null };
     },

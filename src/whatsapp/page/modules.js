@@ -330,6 +330,7 @@
   const pageOf = () => ({
     createWid: found.createWid, widOf, latestChat, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages, Chats: found.Chats,
     me: () => ({ number: found.getMaybeMePnUser(), lid: found.getMaybeMeLidUser() }), find: found.storedMessages && find, Cmd: found.Cmd,
+    isConnected: found.Socket && (() => found.Socket.state === "CONNECTED"),
   });
   const after = (name) => (ask) => {
     mustBeLoaded();

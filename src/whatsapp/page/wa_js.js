@@ -365,11 +365,12 @@
   // milliseconds are meant, so one that follows another is dropped as the older one.
   const pageOf = () => {
     const { whatsapp } = ready();
-    const { functions, UserPrefs, WidFactory, ChatPresence, Cmd } = whatsapp;
+    const { functions, UserPrefs, WidFactory, ChatPresence, Cmd, Socket } = whatsapp;
     const own = (name) => shared.resolve(OWN[name]);
     return {
       createWid: (text) => WidFactory.createWid(text), widOf, latestChat, numberOf: own("getPhoneNumber"), lidOf: own("getCurrentLid"), Messages: messages(),
       Chats: chatsOf(), me: () => ({ number: UserPrefs.getMaybeMePnUser(), lid: UserPrefs.getMaybeMeLidUser?.() }), find, Cmd,
+      isConnected: Socket && (() => Socket.state === "CONNECTED"),
       found: { react: functions.sendReactionToMsg, canEditText: functions.canEditMsg, canEditCaption: functions.canEditCaption, sendSeen: functions.sendSeen, presence: ChatPresence },
     };
   };

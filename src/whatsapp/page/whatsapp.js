@@ -395,6 +395,7 @@ return {
       },
     };
   },
+  NOT_FINAL,
   // A module of the page; undefined when it is not there.
   required,
   // What the page says of an error, without whom it is about.

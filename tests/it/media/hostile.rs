@@ -1,5 +1,10 @@
 //! Addresses and files that mean no good, and those that a caller has just written wrong. Nothing of them is sent.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use axum::{
     Router,
     body::Body,
@@ -21,7 +26,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Also gives this file as a good one does: as `/lista.pdf`, and moved.
+    /// Also gives this file as a good one does: as `/lista.pdf`, and moved; and once only, as `/signed.pdf`.
     pub(crate) async fn serve(pdf: Vec<u8>) -> Self {
         let redirect =
             |to: &'static str| get(async move || (StatusCode::FOUND, [(header::LOCATION, to)]));
@@ -45,7 +50,15 @@ impl Site {
                 Body::from_stream(parts),
             )
         });
+        let (is_expired, signed) = (Arc::new(AtomicBool::new(false)), pdf.clone());
+        let signed = get(async move || {
+            if is_expired.swap(true, Ordering::Relaxed) {
+                return Err(StatusCode::FORBIDDEN);
+            }
+            Ok(([(header::CONTENT_TYPE, "application/pdf")], signed))
+        });
         let router = Router::new()
+            .route("/signed.pdf", signed)
             .route(
                 "/lista.pdf",
                 get(async move || ([(header::CONTENT_TYPE, "application/pdf")], pdf)),

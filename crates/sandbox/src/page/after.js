@@ -90,6 +90,8 @@ sandboxPage.define('SandboxActs', (global, require, importDefault, importNamespa
   async function send(key, from, target, change) {
     const { send: fault, send_result: given, reload_in_send: reloads } = wire.faults();
     if (fault === 'rejected') throw new Error('Contact is blocked');
+    // A network that fails takes the connection along, by which alone an edit and a reaction differ from refused ones.
+    if (given === 'ERROR_NETWORK') wire.reconnect();
     if (given) return result(given);
     if (reloads) { isLeaving = true; location.reload(); return new Promise(() => {}); }
     return new Promise((resolve) => {

@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use super::*;
 use crate::{
-    extras::{Action, ActionKind, Extras},
+    extras::{Action, ActionKind, Extras, Medium, MediumKind},
     ledger::tests::record,
     session::SendError,
     whatsapp::{AdapterName, PrepareError, TargetError},
@@ -324,21 +324,15 @@ fn what_the_page_has_taken_is_not_busy_work_of_the_next_page() {
 fn a_full_queue_refuses_the_newest_until_its_places_are_given_back() {
     let two = NonZeroUsize::new(2).unwrap();
     let mut play = Play::with(|limits| limits.queue_max = two, &[-1]);
-    play.in_flight
-        .queue
-        .reserve("3EB02", None, play.now)
-        .unwrap();
+    play.in_flight.reserve("3EB02", None, play.now).unwrap();
     assert!(play.holds(2), "it has its place already");
-    let refused = play.in_flight.queue.reserve("3EB03", None, play.now);
+    let refused = play.in_flight.reserve("3EB03", None, play.now);
     assert!(matches!(refused, Err(SendError::QueueFull { .. })));
     play.in_flight.queue.release("3EB02");
-    play.in_flight
-        .queue
-        .reserve("3EB03", None, play.now)
-        .unwrap();
+    play.in_flight.reserve("3EB03", None, play.now).unwrap();
     play.in_flight.empty();
     for key in ["3EB04", "3EB05"] {
-        play.in_flight.queue.reserve(key, None, play.now).unwrap();
+        play.in_flight.reserve(key, None, play.now).unwrap();
     }
 }
 
@@ -350,17 +344,11 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
     // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
     for n in 0..27 {
         let key = format!("3EB0{n}");
-        play.in_flight
-            .queue
-            .reserve(&key, deadline, play.now)
-            .unwrap();
+        play.in_flight.reserve(&key, deadline, play.now).unwrap();
     }
-    let refused = play.in_flight.queue.reserve("3EB028", deadline, play.now);
+    let refused = play.in_flight.reserve("3EB028", deadline, play.now);
     assert!(matches!(refused, Err(SendError::TurnNotCome { .. })));
-    play.in_flight
-        .queue
-        .reserve("3EB029", None, play.now)
-        .unwrap();
+    play.in_flight.reserve("3EB029", None, play.now).unwrap();
 }
 
 #[test]
@@ -378,7 +366,7 @@ fn a_pace_delays_what_is_new_and_nothing_that_had_its_turn() {
     play.begin();
     play.is_not_prepared(silent);
     play.pass(SILENCE_PAUSE);
-    let due = play.in_flight.queue.due(play.now) - play.now;
+    let due = play.in_flight.due(play.now) - play.now;
     assert!(due < Duration::from_secs(4), "{due:?}");
     for _ in 0..5 {
         play.take();
@@ -470,6 +458,130 @@ fn a_pause_that_is_over_is_no_deadline_any_more() {
         play.in_flight.next_deadline(paused),
         Some(play.began + WAIT)
     );
+}
+
+/// A send with a file.
+fn with_file(seq: i64, bytes: u64) -> Record {
+    let medium = Medium {
+        sha256: "0".repeat(64),
+        bytes,
+        kind: MediumKind::Document,
+        mimetype: "application/pdf".to_owned(),
+        filename: None,
+        caption: None,
+        view_once: false,
+        source: None,
+    };
+    let extras = Extras {
+        media: Some(medium),
+        ..Extras::default()
+    };
+    Record {
+        extras: extras.into(),
+        ..record(seq)
+    }
+}
+
+#[test]
+fn a_file_that_is_uploaded_leaves_the_page_to_readings_and_its_message_does_not() {
+    let mut play = Play::of(&[]);
+    play.in_flight.enqueue(&with_file(1, 1000), None);
+    play.in_flight.enqueue(&record(2), None);
+    assert!(play.in_flight.needs_page(play.now), "it is to begin");
+    let outgoing = play.begin();
+    assert!(!play.in_flight.needs_page(play.now));
+    play.assert_no_turn();
+    assert!(play.is_prepared(&outgoing));
+    assert!(play.in_flight.needs_page(play.now));
+    assert!(play.is_written(Ok(true)));
+    play.answer(Ok(handed(&outgoing)));
+    // A text has the page from its begin on.
+    play.begin();
+    assert!(play.in_flight.needs_page(play.now));
+}
+
+#[test]
+fn the_rest_of_an_upload_counts_for_when_the_next_one_goes_out() {
+    let mut play = Play::of(&[]);
+    // Twenty seconds as a rule.
+    play.in_flight.enqueue(&with_file(1, 100_000_000), None);
+    let outgoing = play.begin();
+    let due = |play: &Play| (play.in_flight.due(play.now) - play.now).as_secs();
+    assert_eq!(due(&play), 20);
+    play.pass(Duration::from_secs(15));
+    assert_eq!(due(&play), 5);
+    let reserve = |play: &mut Play, key: &str| {
+        let deadline = Some(play.now + WAIT);
+        play.in_flight.reserve(key, deadline, play.now)
+    };
+    reserve(&mut play, "3EB02").unwrap();
+    // The line is slower than that: it needs as long once more.
+    play.pass(Duration::from_secs(35));
+    assert_eq!(due(&play), 50);
+    let refused = reserve(&mut play, "3EB03");
+    assert!(matches!(refused, Err(SendError::TurnNotCome { .. })));
+    assert!(play.is_prepared(&outgoing));
+    reserve(&mut play, "3EB03").unwrap();
+    assert_eq!(due(&play), 0);
+}
+
+fn not_uploaded() -> PrepareError {
+    PrepareError::NotUploaded("the server is busy".to_owned())
+}
+
+/// How long a send goes on whose file never gets to the server, when each try takes so long.
+fn uploads_in_vain(is_awaited: bool, takes: Duration) -> Duration {
+    let mut play = Play::of(&[]);
+    let long = Duration::from_secs(2 * 3600);
+    let deadline = is_awaited.then_some(play.now + long);
+    play.in_flight.enqueue(&with_file(1, 1000), deadline);
+    while play.in_flight.holds("3EB01") {
+        play.assert_noted(&[]);
+        let turn = play.in_flight.queue.next_turn(play.now).unwrap();
+        assert!(play.now - play.began < long, "it is tried for ever");
+        play.now = turn;
+        play.begin();
+        play.pass(takes);
+        play.is_not_prepared(not_uploaded());
+    }
+    play.assert_noted(&["1 failed MEDIA_NOT_UPLOADED"]);
+    play.now - play.began
+}
+
+#[test]
+fn an_upload_for_which_no_caller_waits_outlasts_minutes_without_a_server() {
+    for (is_awaited, takes, seconds) in [
+        (true, 0, 2 + 4),
+        (false, 0, 2 + 4 + 8 + 16 + 32 + 64 + 4 * 120),
+        // One that stands still for long at each try is tried no more often than any other.
+        (false, 1000, 3 * 1000 + 2 + 4),
+    ] {
+        let tried = uploads_in_vain(is_awaited, Duration::from_secs(takes));
+        assert_eq!(tried, Duration::from_secs(seconds));
+    }
+}
+
+#[test]
+fn an_upload_that_is_to_be_tried_again_holds_up_its_own_recipient_only() {
+    let mut play = Play::of(&[]);
+    let other = |seq: i64| Record {
+        to: "5491150002222".into(),
+        ..record(seq)
+    };
+    play.in_flight.enqueue(&with_file(1, 1000), None);
+    for text in [&record(2), &other(3)] {
+        play.in_flight.enqueue(text, None);
+    }
+    play.begin();
+    play.is_not_prepared(not_uploaded());
+    // The one behind it to the same person waits, the other one does not.
+    assert_eq!(play.take(), "3EB03");
+    play.assert_no_turn();
+    let again = play.in_flight.next_deadline(play.now);
+    assert_eq!(again, Some(play.now + UPLOAD_PAUSE));
+    play.pass(UPLOAD_PAUSE);
+    assert_eq!(play.take(), "3EB01");
+    assert_eq!(play.take(), "3EB02");
 }
 
 /// Takes a reaction up to the moment before its hand-over is answered.

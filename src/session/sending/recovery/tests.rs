@@ -88,7 +88,15 @@ impl Play {
 
     /// The ledger says what is open.
     fn begin(&mut self, page: Linked<'_>, open: &[Record]) {
-        self.recovery.begin(shared(open), page, &mut self.in_flight);
+        self.begin_with(page, open, &[]);
+    }
+
+    /// The same, and that newer ones have taken the place of some.
+    fn begin_with(&mut self, page: Linked<'_>, open: &[Record], superseded: &[&str]) {
+        let superseded = superseded.iter().map(|&key| key.to_owned()).collect();
+        let in_flight = &mut self.in_flight;
+        self.recovery
+            .begin(shared(open), superseded, page, in_flight);
     }
 
     #[track_caller]
@@ -483,6 +491,52 @@ fn what_is_never_seen_to_be_done_to_a_message_is_not_done_for_ever() {
     play.answer(Ok(None));
     play.assert_noted(&["1 unknown"]);
     assert_eq!(play.waiting(), [0; 0]);
+}
+
+#[test]
+fn what_a_newer_one_has_taken_the_place_of_is_not_done_again() {
+    let mut play = Play::new();
+    play.begin_with(PAGE, &[reacted(1), reacted(2)], &["3EB01"]);
+    play.asks_for("3EB01");
+    play.answer(Ok(None));
+    play.asks_for("3EB02");
+    play.answer(Ok(None));
+    play.assert_noted(&["1 unknown", "2 absent"]);
+    assert_eq!(play.waiting(), [2]);
+    // It may be done all the same, as when both are the same.
+    play.begin_with(PAGE, &[reacted(1)], &["3EB01"]);
+    play.asks_for("3EB01");
+    play.answer(Ok(Some(1)));
+    play.assert_noted(&["1 ack 1"]);
+}
+
+#[test]
+fn what_is_on_its_way_when_a_round_begins_takes_the_place_of_an_older_one_of_its_kind() {
+    let edit = |seq| {
+        let mut edit = reacted(seq);
+        let mut extras = Extras::clone(&edit.extras);
+        extras.action = extras.action.map(|action| Action {
+            kind: ActionKind::Edit,
+            ..action
+        });
+        edit.extras = extras.into();
+        edit
+    };
+    for (older, noted) in [(reacted(1), "1 unknown"), (edit(1), "1 absent")] {
+        let mut play = Play::new();
+        let newer = Record {
+            state: SendState::Queued,
+            is_durable: true,
+            ..reacted(2)
+        };
+        play.in_flight.enqueue(&newer, None);
+        let (begun, _) = play.in_flight.begin(play.now).unwrap();
+        assert_eq!(begun.key, "3EB02");
+        play.begin(PAGE, &[older, newer]);
+        play.asks_for("3EB01");
+        play.answer(Ok(None));
+        play.assert_noted(&[noted]);
+    }
 }
 
 #[test]

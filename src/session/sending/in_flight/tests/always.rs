@@ -185,7 +185,8 @@ impl World {
                 gaps: &[],
             };
             let open = open.into_iter().map(std::sync::Arc::new).collect();
-            self.recovery.begin(open, page, &mut self.in_flight);
+            self.recovery
+                .begin(open, Vec::new(), page, &mut self.in_flight);
         }
         if let Some(look_up) = self.recovery.next(self.now) {
             let at = self.now + self.peek().min(Duration::from_secs(10));
@@ -229,6 +230,7 @@ impl World {
                     3 => Err(PrepareError::Unanswered(why())),
                     4 | 5 => Err(PrepareError::Silent(why())),
                     6 | 7 => Err(PrepareError::Interrupted(why())),
+                    9 | 10 => Err(PrepareError::NotUploaded(why())),
                     8 if is_late => Err(PrepareError::Unanswered(why())),
                     _ => Ok(prepared(&outgoing)),
                 };
