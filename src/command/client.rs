@@ -13,7 +13,11 @@ use clap::Args;
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use reqwest::{Method, RequestBuilder, StatusCode, redirect::Policy};
+use reqwest::{
+    Method, RequestBuilder, StatusCode,
+    header::{self, HeaderMap},
+    redirect::Policy,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{fs::File, io::AsyncReadExt as _, time::timeout};
@@ -96,6 +100,8 @@ pub(super) enum ClientError {
         status: StatusCode,
         code: String,
         message: String,
+        /// After how long the service wants to be asked again.
+        retry_after: Option<Duration>,
         /// The answer whole, for `--json`.
         body: Value,
     },
@@ -231,16 +237,17 @@ impl Client {
         let request = self.with_the_key(request);
         let exchange = async {
             let response = request.timeout(patience).send().await?;
-            Ok((response.status(), response.bytes().await?))
+            let (status, retry_after) = (response.status(), retry_after(response.headers()));
+            Ok((status, retry_after, response.bytes().await?))
         };
-        let (status, bytes) = exchange
+        let (status, retry_after, bytes) = exchange
             .await
             .map_err(|why| self.no_answer(&why, patience))?;
         let body = self.json_in(status, &bytes)?;
         if status.is_success() {
             Ok(Answer { body })
         } else {
-            Err(self.refusal(status, body))
+            Err(self.refusal(status, retry_after, body))
         }
     }
 
@@ -260,11 +267,12 @@ impl Client {
         let mut response = asked.map_err(|why| self.no_answer(&why, FILE_TIMEOUT))?;
         let status = response.status();
         if !status.is_success() {
+            let retry_after = retry_after(response.headers());
             let bytes = timeout(READ_TIMEOUT, response.bytes()).await;
             let bytes = bytes.map_err(|_| too_slow(READ_TIMEOUT))?;
             let bytes = bytes.map_err(|why| self.no_answer(&why, READ_TIMEOUT))?;
             let body = self.json_in(status, &bytes)?;
-            return Err(self.refusal(status, body).into());
+            return Err(self.refusal(status, retry_after, body).into());
         }
         loop {
             let part = timeout(PART_TIMEOUT, response.chunk()).await;
@@ -291,7 +299,12 @@ impl Client {
     }
 
     /// What an answer that is an error says.
-    fn refusal(&self, status: StatusCode, body: Value) -> ClientError {
+    fn refusal(
+        &self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: Value,
+    ) -> ClientError {
         if status == StatusCode::UNAUTHORIZED {
             return ClientError::Unauthorized {
                 url: self.url.clone(),
@@ -304,6 +317,7 @@ impl Client {
                 status,
                 code,
                 message,
+                retry_after,
                 body,
             },
             _ => ClientError::NotOurs {
@@ -331,6 +345,12 @@ impl Client {
             why: cause.to_string(),
         }
     }
+}
+
+/// The header `Retry-After`, which this service gives in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }
 
 /// An answer that is no error.

@@ -6,6 +6,7 @@
 mod save;
 
 use std::{
+    future::pending,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use std::{
 use clap::Args;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use save::Folder;
+use save::{Folder, Handing, Saver};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -54,8 +55,9 @@ pub struct Arguments {
     /// From where on: latest, oldest, or where another listen has ended.
     #[arg(long, value_name = "CURSOR", default_value = "latest")]
     after: String,
-    /// Save the files of messages into this folder. The line of a message says where its file is, or why it was not saved; with --json
-    /// its field `saved` or `not_saved` does. A file that is there already is not fetched again.
+    /// Save the files of messages into this folder, while events go on. Where a file is, or why it was not saved, is a line of its own
+    /// after that of its message; with --json an object with `event`, the id of the message's event, and `saved` or `not_saved`. What
+    /// is passing is tried again until Ctrl-C. A file that is there already is not fetched again.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
     #[command(flatten)]
@@ -66,16 +68,28 @@ pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fa
     let client = Client::new(&arguments.connection, dotenv)?;
     let mut interrupts = Interrupts::catch()?;
     let folder = arguments.save.as_deref().map(Folder::open).transpose();
+    let folder = folder.map_err(Fault::Saving)?;
+    let saving = folder.map(|folder| Saver::new(folder, &client, arguments.connection.json));
+    let (mut saver, files) = saving.unzip();
     let mut listener = Listener {
         arguments,
         client: &client,
         cursor: Some(arguments.after.clone()).filter(|after| after != "oldest"),
-        folder: folder.map_err(Fault::Saving)?,
+        files,
+    };
+    let save = async {
+        match &mut saver {
+            Some(saver) => saver.work().await,
+            None => pending().await,
+        }
     };
     let ended = tokio::select! {
         fault = listener.follow() => Err(fault),
+        why = save => Err(Fault::Terminal(why)),
         signal = interrupts.next() => Ok(Exit::Signalled(signal)),
     };
+    // Where the output is gone, so is the one who would read it.
+    saver.map(Saver::end).transpose().ok();
     if let Some(cursor) = listener.cursor.filter(|cursor| *cursor != arguments.after) {
         remark(&format!("to go on from here: --after {cursor}"));
     }
@@ -87,8 +101,8 @@ struct Listener<'a> {
     client: &'a Client,
     /// `None`: from the oldest event on.
     cursor: Option<String>,
-    /// Where the files of messages go.
-    folder: Option<Folder>,
+    /// Where the files of messages are handed over to be saved.
+    files: Option<Handing>,
 }
 
 /// `GET /events`.
@@ -137,18 +151,21 @@ impl Listener<'_> {
         }
     }
 
-    /// The next part of the log; from the oldest one on that is left, if it was read too late.
+    /// The next part of the log; from the oldest one on that is left, if it was read too late, or if the log ends before the cursor.
     async fn ask(&mut self, wait: Duration) -> Result<Answer, ClientError> {
         let asked = self.client.ask(self.request(wait), wait + READ_TIMEOUT);
-        let oldest = match asked.await {
+        let (why, oldest) = match asked.await {
             Err(ClientError::Refused {
                 status: StatusCode::GONE,
+                message,
                 body,
                 ..
-            }) => body["oldest"].as_i64().unwrap_or_default(),
+            }) => (message, body["oldest"].as_i64().unwrap_or_default()),
             answered => return answered,
         };
-        remark("session-manager: some events are no longer kept; this goes on with the oldest one");
+        remark(&one_line(&format!(
+            "session-manager: {why}. This goes on with the oldest one"
+        )));
         self.cursor = Some(oldest.to_string());
         let asked = self.client.ask(self.request(wait), wait + READ_TIMEOUT);
         asked.await
@@ -172,15 +189,15 @@ impl Listener<'_> {
 
     /// Shows what has happened. Answers whether anything has.
     async fn show(&mut self, answer: &Answer) -> Result<bool, Fault> {
-        let mut page: Page = answer.read(self.client)?;
-        for event in &mut page.events {
-            if let Some(folder) = &self.folder {
-                folder.save(event, self.client).await;
-            }
+        let page: Page = answer.read(self.client)?;
+        for event in &page.events {
             if self.arguments.connection.json {
                 say(&event.to_string())?;
             } else {
                 say(&in_words(event))?;
+            }
+            if let Some(files) = &self.files {
+                files.hand_over(event).await;
             }
         }
         self.cursor = Some(page.next.to_string());
@@ -205,15 +222,20 @@ fn is_passing(why: &ClientError) -> bool {
     }
 }
 
-/// One event as a line: when, in which session, and what.
-fn in_words(event: &Value) -> String {
+/// How the line of an event begins: when, and in which session.
+fn head(event: &Value) -> String {
     let text = |name: &str| event[name].as_str().unwrap_or_default();
     // UTC, as in the log of the service.
     let at = text("timestamp").parse::<Timestamp>();
     let at = at.map_or_else(|_| text("timestamp").to_owned(), moment);
+    format!("{at}  {}  ", text("session"))
+}
+
+/// One event as a line: when, in which session, and what.
+fn in_words(event: &Value) -> String {
     let late = if event["late"] == true { " (late)" } else { "" };
     let data = &event["data"];
-    let kind = text("type");
+    let kind = event["type"].as_str().unwrap_or_default();
     let what = match kind {
         "message" => told(data, incoming),
         "message.own" => told(data, own),
@@ -232,12 +254,7 @@ fn in_words(event: &Value) -> String {
     };
     // A type or a shape of a newer service is shown as it is.
     let what = what.unwrap_or_else(|| format!("{kind} {data}"));
-    let file = match (event["saved"].as_str(), event["not_saved"].as_str()) {
-        (Some(path), _) => format!(" (saved as {path})"),
-        (None, Some(why)) => format!(" (not saved: {why})"),
-        (None, None) => String::new(),
-    };
-    one_line(&format!("{at}  {}  {what}{late}{file}", text("session")))
+    one_line(&format!("{}{what}{late}", head(event)))
 }
 
 fn told<T: DeserializeOwned>(data: &Value, words: impl Fn(&T) -> String) -> Option<String> {
@@ -455,7 +472,7 @@ mod tests {
             arguments: &arguments,
             client: &client,
             cursor: None,
-            folder: None,
+            files: None,
         };
         let three =
             async { [seen.recv().await, seen.recv().await, seen.recv().await].map(Option::unwrap) };

@@ -145,6 +145,7 @@ fn in_own_words(why: ClientError) -> ClientError {
         status,
         code,
         message,
+        retry_after,
         body,
     } = why
     else {
@@ -159,6 +160,7 @@ fn in_own_words(why: ClientError) -> ClientError {
         status,
         code,
         message,
+        retry_after,
         body,
     }
 }
@@ -254,6 +256,7 @@ mod tests {
                 status: reqwest::StatusCode::TOO_MANY_REQUESTS,
                 code: code.to_owned(),
                 message: "not now: send it with \"async\": true".to_owned(),
+                retry_after: None,
                 body: json!({}),
             };
             in_own_words(refused).to_string()

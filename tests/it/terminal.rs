@@ -210,6 +210,18 @@ async fn listen_goes_on_over_a_restart_of_the_service_and_another_one_from_where
     assert_eq!(later.out().lines().count(), 1);
     later.interrupt();
     assert_eq!(later.ends(), 130);
+
+    // Of another service, or of a ledger before it was put back: nothing was lost, and it does not say so.
+    let mut ahead = listen(&["--after", "999999999"]);
+    ahead.remarks("the log ends before this cursor").await;
+    assert!(!ahead.err().contains("no longer"), "{}", ahead.err());
+    ahead
+        .shows("all that there is", |lines| {
+            lines.contains("  51  session is DISCONNECTED (DISCONNECT_REQUESTED)")
+        })
+        .await;
+    ahead.interrupt();
+    assert_eq!(ahead.ends(), 130);
     service.stop();
 }
 

@@ -237,6 +237,109 @@ test("only pictures of safe types and sounds are shown; all else is bytes to the
   for (const media of [{ bytes: 2_000_001 }, { bytes: null }, { bytes: 9, is_view_once: true }, { bytes: 9, mimetype: "image/svg+xml" }]) assert.equal(picture(media), false);
 });
 
+/** What an element of a row does: attributes, listeners, and what was put into it. */
+class Part extends EventTarget {
+  #attributes = new Map();
+  children = [];
+  hidden = false;
+  textContent = "";
+  setAttribute(name, value) { this.#attributes.set(name, String(value)); }
+  getAttribute(name) { return this.#attributes.get(name) ?? null; }
+  removeAttribute(name) { this.#attributes.delete(name); }
+  append(...parts) { this.children.push(...parts); }
+  prepend(...parts) { this.children.unshift(...parts); }
+  remove() {}
+  focus() {}
+}
+
+/** Rows with pictures, which come into view at once. Gives `row`, and what was asked of the service: `answer` gives one its picture. */
+async function pictures(context) {
+  const { mediaPart } = await ofPage("media.js");
+  Object.assign(globalThis.document, { createElement: () => new Part() });
+  const before = { fetch: globalThis.fetch, createObjectURL: URL.createObjectURL, revokeObjectURL: URL.revokeObjectURL };
+  context.after(() => {
+    Object.assign(globalThis, { fetch: before.fetch });
+    Object.assign(URL, { createObjectURL: before.createObjectURL, revokeObjectURL: before.revokeObjectURL });
+    delete globalThis.IntersectionObserver;
+  });
+  const page = { asked: [], urls: new Set() };
+  globalThis.fetch = (url, { signal }) => new Promise((resolve, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason));
+    page.asked.push({ id: String(url).split("/").pop(), signal, answer: () => resolve(new Response("picture")) });
+  });
+  URL.createObjectURL = () => { const url = `blob:${page.urls.size}`; page.urls.add(url); return url; };
+  URL.revokeObjectURL = (url) => page.urls.delete(url);
+  globalThis.IntersectionObserver = class {
+    constructor(seen) { this.seen = seen; }
+    observe() { this.seen([{ isIntersecting: true }]); }
+    disconnect() {}
+  };
+  page.row = (id) => {
+    const part = mediaPart({ kind: "image", key: id, media: { id, mimetype: "image/png", bytes: 7 } });
+    const [button] = part.node.children;
+    return { ...part, click: () => button.dispatchEvent(new Event("click")) };
+  };
+  page.ids = () => page.asked.map(({ id }) => id);
+  return page;
+}
+
+/** Until everything that can go on has gone on. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a picture that a person asks for while it waits for its turn is fetched once, and its bytes go with its row", async (context) => {
+  const page = await pictures(context);
+  page.row("first");
+  const second = page.row("second");
+  await settled();
+  assert.deepEqual(page.ids(), ["first"]);
+  second.click();
+  await settled();
+  assert.deepEqual(page.ids(), ["first", "second"]);
+  page.asked[0].answer();
+  await settled();
+  page.asked[1].answer();
+  await settled();
+  assert.deepEqual(page.ids(), ["first", "second"]);
+  assert.equal(page.urls.size, 2);
+  assert.equal(second.node.children.filter((child) => child.src).length, 1);
+  second.end();
+  assert.equal(page.urls.size, 1);
+});
+
+test("a picture that does not come keeps neither the next one nor those of the next session from coming", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const page = await pictures(context);
+  const first = page.row("first");
+  page.row("second");
+  await settled();
+  assert.deepEqual(page.ids(), ["first"]);
+  context.mock.timers.tick(10_000);
+  await settled();
+  assert.deepEqual(page.ids(), ["first", "second"]);
+  page.row("third");
+  await settled();
+  assert.deepEqual(page.ids(), ["first", "second"]);
+  page.asked[1].answer();
+  await settled();
+  assert.deepEqual(page.ids(), ["first", "second", "third"]);
+  assert.equal(page.asked[0].signal.aborted, false);
+  first.end();
+  assert.equal(page.asked[0].signal.aborted, true);
+});
+
+test("a session that is left frees the turn of its pictures", async (context) => {
+  const page = await pictures(context);
+  const left = [page.row("first"), page.row("second")];
+  await settled();
+  for (const row of left) row.end();
+  page.row("next");
+  await settled();
+  assert.deepEqual(page.ids(), ["first", "next"]);
+  page.asked[1].answer();
+  await settled();
+  assert.equal(page.urls.size, 1);
+});
+
 test("a file goes to the service as it is, with its own type", async () => {
   const { call } = await ofPage("api.js");
   const asked = [];

@@ -1,36 +1,71 @@
 //! `listen --save DIR`: the files of messages, each under a name of its own in one folder.
 //!
+//! Files are fetched beside the listening, a few at a time, so that one that does not come holds up no event. What is passing, such as a
+//! service that restarts, is tried again while `listen` runs. What became of a file is a line of its own, behind that of its event.
+//!
 //! A file is written under another name and renamed once it is whole, so what has its name is complete. It is private, as the messages
 //! are.
 
 use std::{
-    fs::File,
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs::{self, File},
+    future::pending,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use data_encoding::HEXLOWER;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use reqwest::StatusCode;
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
 
+use super::{RETRY, head};
 use crate::{
-    command::client::{Client, ClientError},
-    files::{Durability, NewFile, beside, make_folder},
+    command::{
+        client::{Client, ClientError},
+        screen::{one_line, remark, say},
+    },
+    files::{Durability, NewFile, beside, found, make_folder, remove_file},
     heard::{Media, media_path},
     media::name::{by_mimetype, harmless_within},
 };
 
-/// A name is made of these, and file systems take 255 bytes: of the message's own id, of that of the file, and of what its sender calls it.
+/// A name is made of these, and file systems take 255 bytes, with what a part has more: of the message's own id, of that of the file, and of what its sender calls it.
 const LONGEST_KEY: usize = 60;
 const ID_LENGTH: usize = 8;
 const LONGEST_NAME: usize = 150;
 
+/// A file that is not whole is called as it will be, with so many random bytes in hexadecimal digits, and this.
+const PART_ENDING: &str = "listen-part";
+const PART_RANDOM: usize = 4;
+
+/// A part that is being written changes within half a minute, or its file is given up.
+const PART_IS_LEFT_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// How much of a file that is there already is in memory at a time.
 const PART_BYTES: usize = 64 * 1024;
 
+/// How many files are fetched at a time: the page of a session brings one after the other, and there may be several sessions.
+const AT_ONCE: usize = 4;
+
+/// Files on their way from the events to [`Saver::work`], which takes each one at once.
+const HANDED_OVER: usize = 16;
+
+/// The longest time before a file is tried again that the service could not give: each time it is twice the time before.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
 /// Where files are put.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
 /// Why a file was not saved.
@@ -44,34 +79,324 @@ enum NotSaved {
     OtherBytes,
 }
 
+/// What is to be done about a file that was not saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Nothing: it would fail again.
+    Tell,
+    /// The service is away: no file comes before it is back.
+    WaitForService,
+    /// Another try, after the time that the service has named.
+    TryAgain(Option<Duration>),
+}
+
+impl NotSaved {
+    fn next(&self) -> Next {
+        match self {
+            Self::Client(ClientError::NotRunning { .. } | ClientError::NotOurs { .. }) => {
+                Next::WaitForService
+            }
+            Self::Client(ClientError::TooSlow { .. }) => Next::TryAgain(None),
+            Self::Client(ClientError::Refused {
+                status: StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS,
+                retry_after,
+                ..
+            }) => Next::TryAgain(*retry_after),
+            Self::Client(
+                ClientError::Settings(_)
+                | ClientError::InvalidUrl
+                | ClientError::Tls
+                | ClientError::Setup(_)
+                | ClientError::Unauthorized { .. }
+                | ClientError::Refused { .. },
+            )
+            | Self::Disk { .. }
+            | Self::OtherBytes => Next::Tell,
+        }
+    }
+}
+
 impl Folder {
-    /// The folder, which is made if it is not there.
+    /// The folder, which is made if it is not there. What a `listen` that was killed had begun there goes.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        make_folder(path)
-            .map_err(|why| io::Error::new(why.kind(), format!("{}: {why}", path.display())))?;
+        let name_it =
+            |why: io::Error| io::Error::new(why.kind(), format!("{}: {why}", path.display()));
+        make_folder(path).map_err(name_it)?;
+        sweep(path, SystemTime::now()).map_err(name_it)?;
         Ok(Self(path.to_owned()))
     }
+}
 
-    /// Saves the file that a message has brought, if it has brought one, unless it is there. The event says what became of it: where the file
-    /// is in `saved`, or why it is not there in `not_saved`.
-    pub(super) async fn save(&self, event: &mut Value, client: &Client) {
+/// What a file is called until it is whole. Another `listen` may be saving the same one into the same folder: each has a name of its own.
+fn part_of(path: &Path) -> PathBuf {
+    let word = HEXLOWER.encode(&rand::random::<[u8; PART_RANDOM]>());
+    beside(path, &format!("{word}.{PART_ENDING}"))
+}
+
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let word = name
+        .strip_suffix(PART_ENDING)
+        .and_then(|name| name.strip_suffix('.'))
+        .and_then(|name| name.rsplit_once('.'));
+    word.is_some_and(|(_, word)| {
+        word.len() == 2 * PART_RANDOM && HEXLOWER.decode(word.as_bytes()).is_ok()
+    })
+}
+
+/// Removes the parts that are not being written any more.
+fn sweep(folder: &Path, now: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !is_part(&entry.path()) {
+            continue;
+        }
+        // Another one may have removed it meanwhile.
+        let Some(about) = found(entry.metadata())? else {
+            continue;
+        };
+        let age = now.duration_since(about.modified()?);
+        if about.is_file() && age.is_ok_and(|age| PART_IS_LEFT_AFTER < age) {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A file that a message has brought.
+#[derive(Debug)]
+struct Wanted {
+    /// The id of the event.
+    event: String,
+    /// How the line of the event begins.
+    head: String,
+    key: String,
+    id: String,
+    media: Media,
+    path: PathBuf,
+}
+
+impl Wanted {
+    fn of(event: &Value, folder: &Folder) -> Option<Self> {
         let is_message = ["message", "message.own"]
             .iter()
             .any(|kind| event["type"] == *kind);
-        let Some((id, media)) = is_message.then(|| file_of(event)).flatten() else {
-            return;
-        };
-        let path = self.0.join(name_of(&id, &event["data"], &media));
-        let saved = if is_there(&path, &media) {
-            Ok(())
+        let (id, media) = is_message.then(|| file_of(event)).flatten()?;
+        let data = &event["data"];
+        let path = folder.0.join(name_of(&id, data, &media));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Some(Self {
+            event: text(&event["id"]),
+            head: head(event),
+            key: text(&data["key"]),
+            id,
+            media,
+            path,
+        })
+    }
+
+    /// Saves it, unless it is there.
+    async fn save(&self, client: &Client) -> Result<(), NotSaved> {
+        let (path, media) = (self.path.clone(), self.media.clone());
+        let is_there = spawn_blocking(move || is_there(&path, &media)).await;
+        if is_there.unwrap_or(false) {
+            return Ok(());
+        }
+        fetch(&self.id, &self.media, &self.path, client).await
+    }
+
+    /// Says what became of it.
+    fn tell(&self, saved: Result<(), &str>, is_json: bool) -> io::Result<()> {
+        let path = self.path.to_string_lossy();
+        let line = if is_json {
+            let (field, said) = match saved {
+                Ok(()) => ("saved", &*path),
+                Err(why) => ("not_saved", why),
+            };
+            json!({ "event": self.event, field: said }).to_string()
         } else {
-            fetch(&id, &media, &path, client).await
+            let said = match saved {
+                Ok(()) => format!("saved as {path}"),
+                Err(why) => format!("not saved: {why}"),
+            };
+            one_line(&format!("{}{} {said}", self.head, self.key))
         };
-        let (field, said) = match saved {
-            Ok(()) => ("saved", path.to_string_lossy().into_owned()),
-            Err(why) => ("not_saved", why.to_string()),
+        say(&line)
+    }
+}
+
+/// Where the files of events are handed over to be saved.
+#[derive(Debug)]
+pub(super) struct Handing {
+    folder: Folder,
+    wanted: mpsc::Sender<Wanted>,
+}
+
+impl Handing {
+    /// Has the file saved that an event has brought, if it has brought one. Waits for no file.
+    pub(super) async fn hand_over(&self, event: &Value) {
+        if let Some(wanted) = Wanted::of(event, &self.folder) {
+            // The one who takes it ends with the listening only.
+            self.wanted.send(wanted).await.ok();
+        }
+    }
+}
+
+/// A file that is not there yet.
+struct Open {
+    wanted: Arc<Wanted>,
+    /// When it is tried again; `None` while it is on its way.
+    due: Option<Instant>,
+    pause: Duration,
+    /// Why it did not come the last time.
+    why: Option<String>,
+}
+
+/// Saves files beside the listening.
+pub(super) struct Saver<'a> {
+    client: &'a Client,
+    is_json: bool,
+    handed: mpsc::Receiver<Wanted>,
+    /// In the order of their events.
+    open: BTreeMap<u64, Open>,
+    last: u64,
+    fetching: FuturesUnordered<BoxFuture<'a, (u64, Result<(), NotSaved>)>>,
+    /// The service was away: nothing is asked of it before this.
+    away_until: Option<Instant>,
+}
+
+impl<'a> Saver<'a> {
+    pub(super) fn new(folder: Folder, client: &'a Client, is_json: bool) -> (Self, Handing) {
+        let (wanted, handed) = mpsc::channel(HANDED_OVER);
+        let saver = Self {
+            client,
+            is_json,
+            handed,
+            open: BTreeMap::new(),
+            last: 0,
+            fetching: FuturesUnordered::new(),
+            away_until: None,
         };
-        event[field] = said.into();
+        (saver, Handing { folder, wanted })
+    }
+
+    /// Goes on until the output cannot be written to.
+    pub(super) async fn work(&mut self) -> io::Error {
+        loop {
+            self.begin(Instant::now());
+            let next = self.next_try();
+            let next_try = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => pending().await,
+                }
+            };
+            let told = tokio::select! {
+                Some(wanted) = self.handed.recv() => {
+                    self.take(wanted);
+                    Ok(())
+                }
+                Some((number, saved)) = self.fetching.next() => self.on_tried(number, saved),
+                () = next_try => Ok(()),
+            };
+            if let Err(why) = told {
+                return why;
+            }
+        }
+    }
+
+    /// Says of each file that has not come that it has not.
+    pub(super) fn end(mut self) -> io::Result<()> {
+        while let Ok(wanted) = self.handed.try_recv() {
+            self.take(wanted);
+        }
+        let over = "listen has ended before it came";
+        for open in self.open.values() {
+            let why = match &open.why {
+                Some(why) => format!("{over}; the last time: {why}"),
+                None => over.to_owned(),
+            };
+            open.wanted.tell(Err(&why), self.is_json)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, wanted: Wanted) {
+        self.last += 1;
+        let open = Open {
+            wanted: Arc::new(wanted),
+            due: Some(Instant::now()),
+            pause: RETRY,
+            why: None,
+        };
+        self.open.insert(self.last, open);
+    }
+
+    /// Begins with what is due, as far as there is room.
+    fn begin(&mut self, now: Instant) {
+        if self.away_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let is_due = |open: &Open| open.due.is_some_and(|due| due <= now);
+        for (number, open) in &mut self.open {
+            if AT_ONCE <= self.fetching.len() {
+                return;
+            }
+            if !is_due(open) {
+                continue;
+            }
+            open.due = None;
+            let (number, wanted, client) = (*number, Arc::clone(&open.wanted), self.client);
+            let saving = async move { (number, wanted.save(client).await) };
+            self.fetching.push(saving.boxed());
+        }
+    }
+
+    /// When a file is to be tried, if there is room for it.
+    fn next_try(&self) -> Option<Instant> {
+        let due = self.open.values().filter_map(|open| open.due).min();
+        let due = due.filter(|_| self.fetching.len() < AT_ONCE)?;
+        Some(self.away_until.map_or(due, |until| until.max(due)))
+    }
+
+    fn on_tried(&mut self, number: u64, saved: Result<(), NotSaved>) -> io::Result<()> {
+        let now = Instant::now();
+        let Some(open) = self.open.get_mut(&number) else {
+            return Ok(());
+        };
+        let why = match saved {
+            Ok(()) => {
+                let told = open.wanted.tell(Ok(()), self.is_json);
+                self.open.remove(&number);
+                return told;
+            }
+            Err(why) => why,
+        };
+        let words = why.to_string();
+        match why.next() {
+            Next::Tell => {
+                let told = open.wanted.tell(Err(&words), self.is_json);
+                self.open.remove(&number);
+                return told;
+            }
+            // The listening says itself that it is away.
+            Next::WaitForService => {
+                open.due = Some(now);
+                self.away_until = Some(now + RETRY);
+            }
+            Next::TryAgain(named) => {
+                if open.why.is_none() {
+                    let key = &open.wanted.key;
+                    remark(&one_line(&format!(
+                        "session-manager: the file of {key} is not saved yet: {words}; trying again"
+                    )));
+                }
+                open.due = Some(now + named.unwrap_or(open.pause));
+                open.pause = LONGEST_PAUSE.min(open.pause * 2);
+            }
+        }
+        open.why = Some(words);
+        Ok(())
     }
 }
 
@@ -132,7 +457,7 @@ async fn fetch(id: &str, media: &Media, path: &Path, client: &Client) -> Result<
         path: path.to_owned(),
         why,
     };
-    let new = NewFile::create(beside(path, "part")).map_err(disk)?;
+    let new = NewFile::create(part_of(path)).map_err(disk)?;
     let mut hash = Sha256::new();
     let take = |part: &[u8]| {
         hash.update(part);
@@ -143,7 +468,11 @@ async fn fetch(id: &str, media: &Media, path: &Path, client: &Client) -> Result<
     if media.sha256.as_ref().is_some_and(|wanted| *wanted != hash) {
         return Err(NotSaved::OtherBytes);
     }
-    new.put_in_place(path, Durability::PowerCut).map_err(disk)
+    let place = path.to_owned();
+    // A slow disk holds up no event either.
+    let put = spawn_blocking(move || new.put_in_place(&place, Durability::PowerCut)).await;
+    put.unwrap_or_else(|why| Err(io::Error::other(why)))
+        .map_err(disk)
 }
 
 #[cfg(test)]
@@ -195,6 +524,49 @@ mod tests {
             "{} bytes",
             long.len()
         );
+        let part = part_of(Path::new(&long));
+        let part = part.as_os_str().len();
+        assert!(part <= 255, "{part} bytes");
+    }
+
+    #[test]
+    fn two_that_save_the_same_file_do_not_write_into_each_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("3A5F-4f1c0b7f-lista.pdf");
+        let [one, other] = [(); 2].map(|()| NewFile::create(part_of(&path)).unwrap());
+        one.file().write_all(b"ho").unwrap();
+        other.file().write_all(b"hola").unwrap();
+        other.put_in_place(&path, Durability::ServiceEnd).unwrap();
+        one.file().write_all(b"la").unwrap();
+        one.put_in_place(&path, Durability::ServiceEnd).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"hola");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_one_has_left_goes_once_it_is_old_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let old = SystemTime::now() - PART_IS_LEFT_AFTER - Duration::from_secs(60);
+        let left = part_of(&path("left.pdf"));
+        let young = part_of(&path("young.pdf"));
+        // Of another program, of a person, and a file that is whole.
+        let others = [
+            "x.part",
+            "x.12.listen-part",
+            "x.0123456g.listen-part",
+            "whole.pdf",
+        ];
+        for file in others.map(path).iter().chain([&left, &young]) {
+            fs::write(file, "half").unwrap();
+            if *file != young {
+                let file = File::options().write(true).open(file).unwrap();
+                file.set_modified(old).unwrap();
+            }
+        }
+        Folder::open(folder.path()).unwrap();
+        assert!(!left.is_file());
+        assert!(young.is_file() && others.map(path).iter().all(|path| path.is_file()));
     }
 
     #[test]

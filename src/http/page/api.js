@@ -47,11 +47,15 @@ export async function refusalOf(response) {
   return new Refusal(response.status, body.code ?? String(response.status), body.message ?? response.statusText, body);
 }
 
-/** One request; asks for a key and repeats it when the service does. `id` names the session in a header; a file as `body` goes as it is. */
-export async function call(method, path, { id, body, headers } = {}) {
+/**
+ * One request; asks for a key and repeats it when the service does. `id` names the session in a header; a file as `body` goes as it is;
+ * `signal` breaks it off.
+ */
+export async function call(method, path, { id, body, headers, signal } = {}) {
   const options = {
     method,
     cache: "no-store",
+    signal,
     headers: { ...keyHeaders(), ...headers, ...(id ? { "X-Cliente-Id": id } : {}) },
   };
   if (body) {
@@ -67,7 +71,7 @@ export async function call(method, path, { id, body, headers } = {}) {
   }
   if (response.ok) return response;
   const refusal = await refusalOf(response);
-  if (refusal.status === 401 && (await wantKey(refusal, options.headers))) return call(method, path, { id, body, headers });
+  if (refusal.status === 401 && (await wantKey(refusal, options.headers))) return call(method, path, { id, body, headers, signal });
   throw refusal;
 }
 

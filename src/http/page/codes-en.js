@@ -88,7 +88,7 @@ export const CODES_IN_ENGLISH = {
   RANGE_NOT_SATISFIABLE: "The file has no such part.",
   FILE_FAILED: "WhatsApp Web could not bring the file.",
   FILE_AWAITS_PHONE: "The phone has to upload the file again. See that it is on.",
-  FILE_NOT_READY: "The session has to be connected to fetch the file.",
+  FILE_NOT_READY: "The session has to be connected to fetch the file; if it is, try again in a moment.",
   FILE_UNAVAILABLE: "Files cannot be read or written.",
   MESSAGE_NOT_FOUND: "The service no longer has this message.",
   CHAT_NOT_FOUND: "The account has no such chat.",

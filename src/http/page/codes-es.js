@@ -89,7 +89,7 @@ export const CODES_IN_SPANISH = {
   RANGE_NOT_SATISFIABLE: "El archivo no tiene esa parte.",
   FILE_FAILED: "WhatsApp Web no pudo traer el archivo.",
   FILE_AWAITS_PHONE: "El teléfono tiene que volver a subir el archivo. Comprueba que esté encendido.",
-  FILE_NOT_READY: "Hay que conectar la sesión para traer el archivo.",
+  FILE_NOT_READY: "Hay que conectar la sesión para traer el archivo; si ya lo está, hay que probar de nuevo en un momento.",
   FILE_UNAVAILABLE: "No se pueden leer ni escribir archivos.",
   MESSAGE_NOT_FOUND: "El servicio ya no tiene este mensaje.",
   CHAT_NOT_FOUND: "La cuenta no tiene ese chat.",

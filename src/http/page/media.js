@@ -39,8 +39,11 @@ export function nameOf({ kind, key, media }) {
 export const isShownByItself = (data) =>
   showing(data).tag === "img" && !data.media.is_view_once && data.media.bytes > 0 && data.media.bytes <= SHOWN_BY_ITSELF;
 
-// One after another: sends go through the same page.
+// One after another: sends go through the same page. One that has taken so long does not keep the next one from beginning.
+const LONGEST_TURN = 10_000;
 let turn = Promise.resolve();
+
+const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** The part of a row with the file of its message. Gives its element, a function that puts it into words, and one that ends it. */
 export function mediaPart(data) {
@@ -55,6 +58,9 @@ export function mediaPart(data) {
   let url = null;
   let isUnreadable = false;
   let isOver = false;
+  // The promise of a download that is under way. Further callers wait for it instead of starting a second download.
+  let loading = null;
+  const leaving = new AbortController();
 
   function draw() {
     const size = data.media.bytes ? ` (${sizeOf(data.media.bytes)})` : "";
@@ -70,11 +76,20 @@ export function mediaPart(data) {
     if (tag === "img" && shown) shown.alt = data.caption ?? t(`messageKind.${data.kind}`);
   }
 
-  async function load() {
-    if (isOver || url) return;
+  function load() {
+    if (isOver || url) return Promise.resolve();
+    loading ??= whileBusy(button, t("mediaLoading"), fetchIt).finally(() => {
+      loading = null;
+      draw();
+    });
+    return loading;
+  }
+
+  async function fetchIt() {
     why = null;
     try {
-      const bytes = await (await call("GET", `media/${encodeURIComponent(data.media.id)}`)).blob();
+      const path = `media/${encodeURIComponent(data.media.id)}`;
+      const bytes = await (await call("GET", path, { signal: leaving.signal })).blob();
       if (isOver) return;
       url = URL.createObjectURL(bytes.slice(0, bytes.size, type));
       present();
@@ -103,9 +118,8 @@ export function mediaPart(data) {
 
   /** What a person has asked for gets the focus, in the place of the button. */
   async function ask() {
-    await whileBusy(button, t("mediaLoading"), load);
-    draw();
-    if (!url) return;
+    await load();
+    if (!url || isOver) return;
     if (tag === "audio" || tag === "video") {
       shown.focus();
       shown.play().catch(() => {});
@@ -117,13 +131,15 @@ export function mediaPart(data) {
   const seen = new IntersectionObserver((entries) => {
     if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
     seen.disconnect();
-    turn = turn.then(() => whileBusy(button, t("mediaLoading"), load)).then(draw);
+    // One that a person has asked for meanwhile needs no turn any more.
+    turn = turn.then(() => !why && Promise.race([load(), rest(LONGEST_TURN)]));
   });
   if (isShownByItself(data)) seen.observe(node);
   draw();
 
   function end() {
     isOver = true;
+    leaving.abort();
     seen.disconnect();
     if (url) URL.revokeObjectURL(url);
     node.remove();

@@ -218,9 +218,28 @@ async fn a_file_that_is_no_picture_is_saved_and_what_is_gone_or_hostile_is_told_
     visitor.chrome.until(is_heard).await;
     visitor.assert_accessible("files that came").await;
 
-    // A drawing may have a script in it. Under the type of a picture it is none that the browser can read.
+    // A drawing may have a script in it. By its own name it is bytes to the browser, which are saved and never opened.
     let drawing =
         "<svg xmlns='http://www.w3.org/2000/svg'><script>window.ran = true</script></svg>";
+    receives(json!({"kind": "document", "mimetype": "image/svg+xml", "filename": "plano.svg", "data": STANDARD.encode(drawing)})).await;
+    visitor
+        .row_says(1, ".media", &format!("Save ({} bytes)", drawing.len()))
+        .await;
+    let before: usize = visitor.chrome.value("made.length").await;
+    visitor.chrome.click(button).await;
+    let saved = "#messages-list > li:first-child .media a[download='plano.svg'][href^='blob:']";
+    visitor.chrome.shows(saved).await;
+    let made: usize = visitor.chrome.value("made.length").await;
+    assert_eq!(made, before + 1);
+    let kind: String = visitor.chrome.value("made.at(-1).type").await;
+    assert_eq!(kind, "application/octet-stream");
+    let text: String = visitor.chrome.value("made.at(-1).text()").await;
+    assert_eq!(text, drawing);
+    let shown =
+        "document.querySelectorAll('#messages-list :is(img, object, embed, iframe)').length";
+    assert_eq!(visitor.chrome.value::<usize>(shown).await, 0);
+
+    // Under the type of a picture it is none that the browser can read.
     receives(json!({"kind": "image", "mimetype": "image/png", "data": STANDARD.encode(drawing)}))
         .await;
     visitor
@@ -230,8 +249,9 @@ async fn a_file_that_is_no_picture_is_saved_and_what_is_gone_or_hostile_is_told_
         .chrome
         .shows("#messages-list > li:first-child .media a[href^='blob:']")
         .await;
-    let is_harmless = "!window.ran && !document.querySelector('#messages-list img')";
-    assert!(visitor.chrome.value::<bool>(is_harmless).await);
+    assert_eq!(visitor.chrome.value::<usize>(shown).await, 0);
+    let kind: String = visitor.chrome.value("made.at(-1).type").await;
+    assert_eq!(kind, "image/png");
 
     service.faults(json!({ "media_download": "gone" })).await;
     receives(json!({"kind": "image", "mimetype": "image/png", "data": picture()})).await;
