@@ -4,9 +4,9 @@
 //! polls it, and lets it begin ([`go_on`](Reading::go_on)) when no send needs the page. Not responsible for what is read
 //! (`whatsapp/page/reading.js`), nor for whether the session can be asked at all (`lifecycle::admission`).
 //!
-//! Invariants: one reading at a time is under way in a page, and no reading begins while a send has its turn. A send does not wait for a
-//! reading: it is handed over while that goes on. No question waits for ever: for its turn [`TURN_TIMEOUT`], for the page as long as
-//! [`Driver::read`] takes at most.
+//! Invariants: one reading at a time is under way in a page, and no reading begins while a send has its turn, but for the time in which
+//! its file is uploaded. A send does not wait for a reading: it is handed over while that goes on. No question waits for ever: for its
+//! turn [`TURN_TIMEOUT`], for the page as long as [`Driver::read`] takes at most.
 
 mod ask;
 
@@ -28,8 +28,8 @@ use crate::{
 /// Questions that wait for the one that is under way. A page that shows chats asks two or three at once.
 const MOST_WAITING: usize = 8;
 
-/// So long a question waits for its turn. A send has the page for milliseconds, and so has a reading, unless it asks the phone or
-/// WhatsApp Web does not answer.
+/// So long a question waits for its turn. A send has the page for milliseconds: the upload of its file, which may take minutes, leaves
+/// the page to readings. A reading has it for milliseconds too, unless it asks the phone or WhatsApp Web does not answer.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The readings of one page. See the module.
