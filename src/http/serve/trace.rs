@@ -122,8 +122,11 @@ impl Reply {
             // Pages poll every few seconds: a read that went well is no news.
             None if method.is_safe() => line!(debug, ""),
             None | Some((_, LogLevel::Usual)) => line!(info, ""),
+            // Where the caller does not learn it, its text stands here and nowhere else.
+            Some((why, LogLevel::Attention)) if why.is_for_the_log() => {
+                line!(warn, format_args!(": {why}"));
+            }
             Some((_, LogLevel::Attention)) => line!(warn, ""),
-            // The caller does not learn it, so its text stands here and nowhere else.
             Some((why, LogLevel::Bug)) => line!(error, format_args!(": {why}")),
         }
     }

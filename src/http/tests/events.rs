@@ -104,7 +104,7 @@ async fn make_known(api: &Api, id: &str) {
     assert_eq!(answer.await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-fn new_send(session: &str, key: &str) -> NewSend {
+pub(super) fn new_send(session: &str, key: &str) -> NewSend {
     NewSend {
         key: key.to_owned(),
         session: session.to_owned(),
