@@ -456,7 +456,7 @@ fn rate(messages: usize, ms: i64) -> f64 {
 }
 
 /// The most memory that two kinds of processes have while something happens.
-async fn highest(
+pub(super) async fn highest(
     while_it: impl Future<Output = ()>,
     first: impl Fn() -> f64,
     second: impl Fn() -> f64,
@@ -480,7 +480,7 @@ async fn highest(
 }
 
 /// What a field of a file in `/proc` says of these processes, in megabytes. One that has ended has nothing.
-fn memory_of(processes: &[u32], file: &str, field: &str) -> f64 {
+pub(super) fn memory_of(processes: &[u32], file: &str, field: &str) -> f64 {
     let of = |pid: &u32| {
         let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(field))?;

@@ -2,7 +2,8 @@
 //! while one comes in?
 //!
 //! The sandbox, in the service's process, encrypts and decrypts the same file meanwhile, and this process hashes nothing but holds it: the
-//! real service has less to do than what is measured here. How much memory a file takes, the tests hold (`media`, `received`).
+//! real service has less to do than what is measured here. It also prints the memory that both Chromes take meanwhile; the service's own
+//! memory is held by the tests (`media`, `received`), where the sandbox is another process.
 
 use std::{
     cell::Cell,
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     Latencies,
+    listen::{highest, memory_of},
     status::{MEASURED, Times, measure, measure_until},
     support::{Service, answer},
 };
@@ -38,8 +40,9 @@ pub(super) async fn bench() {
     let file: Vec<u8> = (0..=250_u8).cycle().take(BYTES).collect();
     let media = comes_in(&service, &account, &file).await;
 
+    let chromes_before = chromes_of(&service);
     let alone = measure(&service, SPELL).await;
-    let (out, out_took) = beside(&service, async {
+    let (out, out_took, chromes_out) = beside(&service, async {
         let brought = service
             .request(Method::POST, "/media?filename=grande.bin")
             .header("content-type", "application/octet-stream")
@@ -53,7 +56,7 @@ pub(super) async fn bench() {
         assert_eq!(sent.status, 200, "{}", sent.text());
     })
     .await;
-    let (into, in_took) = beside(&service, async {
+    let (into, in_took, chromes_in) = beside(&service, async {
         let path = media["url"].as_str().expect("the file has an address");
         let given = service.request(Method::GET, path).timeout(PATIENCE);
         let given = answer(given).await;
@@ -62,6 +65,9 @@ pub(super) async fn bench() {
     .await;
 
     println!("\n100 MB out in {out_took:.1?}, in in {in_took:.1?}");
+    println!(
+        "memory of both Chromes: {chromes_before:.0} MB before, at most {chromes_out:.0} MB out, {chromes_in:.0} MB in"
+    );
     println!(
         "{:32} {:>7} {:>9} {:>9} {:>9}",
         "another READY session", "count", "p50 ms", "p99 ms", "max ms"
@@ -106,14 +112,25 @@ async fn comes_in(service: &Service, account: &str, file: &[u8]) -> Value {
     heard
 }
 
-/// Measures while that goes on. Answers how long it took as well.
-async fn beside(service: &Service, work: impl Future<Output = ()>) -> (Times, Duration) {
+/// Measures while that goes on. Answers how long it took, and the most memory (MB) that the Chromes took meanwhile, as well.
+async fn beside(service: &Service, work: impl Future<Output = ()>) -> (Times, Duration, f64) {
     let is_done = Cell::new(false);
     let began = Instant::now();
+    let took = Cell::new(Duration::ZERO);
     let work = async {
         work.await;
+        took.set(began.elapsed());
         is_done.set(true);
-        began.elapsed()
     };
-    tokio::join!(measure_until(service, || is_done.get()), work)
+    let nothing_else = || 0.0;
+    let (times, (_, chromes)) = tokio::join!(
+        measure_until(service, || is_done.get()),
+        highest(work, nothing_else, || chromes_of(service)),
+    );
+    (times, took.get(), chromes)
+}
+
+/// Memory of all its Chromes, in MB: the proportional set size, so that what they share counts once.
+fn chromes_of(service: &Service) -> f64 {
+    memory_of(&service.home().processes(), "smaps_rollup", "Pss:")
 }
