@@ -470,7 +470,6 @@ fn with_file(seq: i64, bytes: u64) -> Record {
         filename: None,
         caption: None,
         view_once: false,
-        source: None,
     };
     let extras = Extras {
         media: Some(medium),
