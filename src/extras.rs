@@ -36,6 +36,10 @@ pub struct Extras {
     /// It is no message, but something that is done to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
+    /// A hash of the request, where that has a key and names its file by an address or an id: its repetition is known by this after the
+    /// file has gone there, and the texts here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl Extras {
@@ -47,15 +51,22 @@ impl Extras {
     /// What two requests for the same thing have in common: a message is the same one under each of its ids.
     #[must_use]
     pub fn in_common(&self) -> Self {
-        let (action, media) = (self.action.clone(), self.media.clone());
+        let action = self.action.clone();
         Self {
             action: action.map(|action| Action { id: None, ..action }),
             // The same file is the same, from wherever it came.
-            media: media.map(|medium| Medium {
-                source: None,
-                ..medium
-            }),
+            request: None,
             ..self.clone()
+        }
+    }
+
+    /// What is left when texts go: neither what was done to which message nor a hash is one.
+    #[must_use]
+    pub fn without_texts(&self) -> Self {
+        Self {
+            action: self.action.clone(),
+            request: self.request.clone(),
+            ..Self::default()
         }
     }
 }
@@ -164,9 +175,6 @@ pub struct Medium {
     /// It can be looked at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub view_once: bool,
-    /// A hash of the address or the id by which the request named it: a repetition is known by that after the file has gone there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
 }
 
 /// An upload of this many bytes a second is slow, and one below it is taken for one that stands still.

@@ -407,16 +407,24 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
         retention: Duration::ZERO,
         ..options(folder.path())
     });
-    accepted(&ledger, send("3EB0A")).await;
+    let extras = Extras {
+        quote: Some("3A5F".into()),
+        request: Some("ab".repeat(32)),
+        ..Extras::default()
+    };
+    let new = NewSend {
+        extras: extras.clone().into(),
+        ..send("3EB0A")
+    };
+    accepted(&ledger, new).await;
     hand(&ledger, "3EB0A").await;
     let open = ledger.find("3EB0A").await.unwrap().unwrap();
     assert!(open.borrow().body.is_some());
     ledger.note("3EB0A", Step::Acknowledged(1));
     let done = ledger.find("3EB0A").await.unwrap().unwrap();
-    assert_eq!(
-        (done.borrow().state, &done.borrow().body),
-        (SendState::Sent, &None)
-    );
+    let done = done.borrow();
+    assert_eq!((done.state, &done.body), (SendState::Sent, &None));
+    assert_eq!(*done.extras, extras.without_texts());
 }
 
 #[tokio::test]

@@ -245,6 +245,14 @@ impl Incoming {
         self.bytes
     }
 
+    /// The last bytes are there. A file without a byte is none.
+    pub fn whole(self) -> Result<Self, MediaError> {
+        if self.bytes == 0 {
+            return Err(MediaError::Empty);
+        }
+        Ok(self)
+    }
+
     /// The last bytes are there: it gets its name, and survives a power cut from now on.
     pub async fn finish(self) -> Result<Kept, MediaError> {
         let Self {
@@ -255,10 +263,7 @@ impl Incoming {
             bytes,
             head,
             largest: _,
-        } = self;
-        if bytes == 0 {
-            return Err(MediaError::Empty);
-        }
+        } = self.whole()?;
         file.flush().await?;
         file.sync_all().await?;
         drop(file);

@@ -292,7 +292,21 @@ async fn the_same_key_five_times_over_a_kill_is_one_message_with_a_file() {
 
 #[tokio::test]
 async fn a_repeated_key_is_answered_when_its_file_is_no_longer_where_it_was() {
-    let (service, account) = Service::linked(&[("MEDIA_ALLOW_PRIVATE", "true")]).await;
+    answers_without_its_file("72", (422, "IDEMPOTENCY_KEY_REUSED")).await;
+}
+
+#[tokio::test]
+async fn a_repeated_key_is_answered_without_its_file_also_when_no_text_is_kept() {
+    answers_without_its_file("0", (400, "MEDIA_UNREACHABLE")).await;
+}
+
+/// `recaptioned`: what another text below the same file is answered with.
+async fn answers_without_its_file(retention: &str, recaptioned: (u16, &str)) {
+    let settings = [
+        ("MEDIA_ALLOW_PRIVATE", "true"),
+        ("MESSAGE_RETENTION_HOURS", retention),
+    ];
+    let (service, account) = Service::linked(&settings).await;
     let site = hostile::Site::serve(b"%PDF-1.7 precios".to_vec()).await;
     let by_url = json!({ "url": site.url("/signed.pdf"), "caption": "precios" });
     let first = service.keyed_media("order-7", by_url.clone()).await;
@@ -313,12 +327,23 @@ async fn a_repeated_key_is_answered_when_its_file_is_no_longer_where_it_was() {
     // What tells without the file that it is another request still does.
     let other = json!({ "url": site.url("/signed.pdf"), "caption": "otra cosa" });
     let other = service.keyed_media("order-7", other).await;
-    other.assert_refused(422, "IDEMPOTENCY_KEY_REUSED");
+    other.assert_refused(recaptioned.0, recaptioned.1);
+    // What only the file could tell is not taken for the same one.
+    let renamed =
+        json!({ "url": site.url("/signed.pdf"), "caption": "precios", "filename": "otra.pdf" });
+    let renamed = service.keyed_media("order-7", renamed).await;
+    renamed.assert_refused(400, "MEDIA_UNREACHABLE");
+    let by_data =
+        json!({ "data": BASE64_STANDARD.encode("%PDF-1.7 precios"), "caption": "precios" });
+    let by_data = service.keyed_media("order-10", by_data).await;
+    assert_eq!(by_data.status, 200, "{}", by_data.text());
+    let elsewhere = service.keyed_media("order-10", by_url.clone()).await;
+    elsewhere.assert_refused(400, "MEDIA_UNREACHABLE");
     let unkeyed = service.send_media(by_url.clone()).await;
     unkeyed.assert_refused(400, "MEDIA_UNREACHABLE");
     let new_key = service.keyed_media("order-9", by_url).await;
     new_key.assert_refused(400, "MEDIA_UNREACHABLE");
-    assert_eq!(service.taken(&account).await.len(), 2);
+    assert_eq!(service.taken(&account).await.len(), 3);
     service.stop();
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { valueOf } from "./support.mjs";
+import { common, valueOf } from "./support.mjs";
 
 const HERE = "5491150002222@c.us";
 const BY_LID = "99@lid";
@@ -29,7 +29,7 @@ function page({ here = [], stored = [], modules = {}, version = "2.3000.10489014
   const asked = [];
   const acts = [];
   const shared = {
-    resolve: ([module, name]) => (name ? modules[module]?.[name] : modules[module]), nameOf: (home) => home.join("."), inventory: { names: () => [] },
+    resolve: ([module, name]) => (name ? modules[module]?.[name] : modules[module]), nameOf: (home) => home.join("."), inventory: { names: () => [] }, messages: common().messages,
     NOT_FINAL: ["ERROR_NETWORK"], wordOf: (error) => String(error.message), hearing: { onOwnAction: (...act) => acts.push([act[0], String(act[1]), ...act.slice(2)]) },
   };
   const chat = { id: wid(HERE) };
@@ -202,11 +202,26 @@ test("a function of the page that has changed is no refusal by WhatsApp, so the 
   const here = [message(`true_${HERE}_3EB0`)];
   const throws = async () => { throw new TypeError("Cannot read properties of undefined (reading 'remote')"); };
   const modules = { [SRC.edit]: { sendMessageEdit: throws }, [SRC.chat]: { sendRevokeMsgs: throws } };
-  for (const isConnected of [() => true, () => false]) {
-    await assert.rejects(page({ here, modules, isConnected }).handOver({ kind: "edit", key: "3EB0", body: "x" }), { code: "MISFIT" });
+  for (const [isConnected, code] of [[() => true, "MISFIT"], [() => false, "NO_ANSWER"]]) {
+    await assert.rejects(page({ here, modules, isConnected }).handOver({ kind: "edit", key: "3EB0", body: "x" }), { code });
   }
   await assert.rejects(page({ here, modules }).handOver({ kind: "revoke", key: "3EB0" }), { code: "MISFIT" });
   await assert.rejects(page({ here, modules, Chats: { get: () => undefined } }).handOver({ kind: "revoke", key: "3EB0" }), { code: "MISFIT", message: /its chat/ });
+});
+
+test("what is done stays done when the page cannot be read afterwards, and no other adapter does it again", async () => {
+  const reacted = [];
+  const react = { sendReactionToMsg: async (msg, emoji) => { reacted.push(emoji); } };
+  const asMap = { reactionTableMode: { bulkGetByParentMsgKey: async () => new Map() } };
+  for (const reactions of [{ [SRC.reactions]: asMap }, {}]) {
+    const one = page({ here: [message(THEIRS)], modules: { [SRC.react]: react, ...reactions } });
+    assert.deepEqual({ ...(await one.handOver({ kind: "reaction", key: "3A5F", id: THEIRS, body: "👍" })) }, { key: null, id: null });
+  }
+  assert.deepEqual(reacted, ["👍", "👍"]);
+  // Nor does it mean that the function for it has changed.
+  const Messages = { get: () => { throw new TypeError("get"); }, getModelsArray: () => [message(THEIRS)] };
+  const blind = page({ Messages, modules: { [SRC.chat]: { sendDeleteMsgs: async () => {} } } });
+  await assert.rejects(blind.handOver({ kind: "revoke_for_me", key: "3A5F", id: THEIRS }), { code: "NO_ANSWER" });
 });
 
 test("without the module the screen is commanded, and watched", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { valueOf } from "./support.mjs";
+import { common, valueOf } from "./support.mjs";
 
 const ID = "false_5491150002222@c.us_3A01";
 const BYTES = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
@@ -18,13 +18,19 @@ class FileReader {
   }
 }
 
-/** The script in a page that has these modules, and this message. */
-function files({ modules = {}, media = { filehash: "hash", mediaStage: "INIT" }, download = async () => {}, message = {} } = {}) {
-  const msg = { id: { id: "3A01", fromMe: false, remote: "5491150002222@c.us" }, type: "document", mediaData: media, ...message };
-  const shared = { resolve: ([module, name]) => modules[module]?.[name], inventory: { names: () => [] } };
+const wid = (text) => ({ isLid: () => text.endsWith("@lid"), toString: () => text });
+const PAGE = {
+  createWid: wid,
+  lidOf: (number) => (String(number) === "5491150002222@c.us" ? wid("99@lid") : undefined), numberOf: (address) => (String(address) === "99@lid" ? wid("5491150002222@c.us") : undefined),
+};
+
+/** The script in a page that has these modules, and this message; others in its database. */
+function files({ modules = {}, media = { filehash: "hash", mediaStage: "INIT" }, download = async () => {}, message = {}, stored = [] } = {}) {
+  const msg = { id: { id: "3A01", fromMe: false, remote: "5491150002222@c.us", toString: () => ID }, type: "document", mediaData: media, ...message };
+  const shared = { resolve: ([module, name]) => modules[module]?.[name], inventory: { names: () => [] }, messages: common().messages };
   const script = valueOf("src/whatsapp/page/media_in.js", { Blob, ArrayBuffer, FileReader, AbortController, setTimeout, clearTimeout })(shared);
-  const messages = { get: (id) => (id === ID ? msg : undefined), getModelsArray: () => [msg], getMessagesById: async () => ({ messages: [] }) };
-  const commands = script.commands({ messages: () => messages, blobOf: (of) => download(of) });
+  const messages = { get: (id) => (id === String(msg.id) ? msg : undefined), getModelsArray: () => [msg], getMessagesById: async (ids) => ({ messages: stored.filter(({ id }) => ids.includes(String(id))) }) };
+  const commands = script.commands({ messages: () => messages, page: () => PAGE, blobOf: (of) => download(of) });
   /** Asks until the page says how it ended. */
   const opened = async (id = ID) => {
     for (;;) {
@@ -83,4 +89,27 @@ test("what wa-js does not find is looked for by the stage, and a type that the p
 test("a message that is not there, or carries nothing any more, has no file", async () => {
   assert.equal((await files().opened("false_5491150003333@c.us_3A99")).stage, "unknown");
   assert.equal((await files({ media: null }).opened()).stage, "gone");
+});
+
+test("a file is that of the message that is meant, by either address, and of none with the same last part", async () => {
+  const keyed = (id) => {
+    const [own, remote, key] = id.split("_");
+    return { id: { id: key, fromMe: own === "true", remote, toString: () => id } };
+  };
+  const group = "1203630412@g.us";
+  const bytes = { filehash: "hash", mediaBlob: { forceToBlob: blob } };
+  for (const [where, given] of [["memory", (message) => ({ message, media: bytes })], ["database", (message) => ({ stored: [{ ...message, mediaData: bytes }], message: { id: {} } })]]) {
+    const stage = async (of, id) => {
+      const page = files(given(keyed(of)));
+      const { stage } = await page.opened(id);
+      page.mediaClose({ id });
+      return stage;
+    };
+    for (const [of, id] of [
+      ["false_99@lid_3A01", "false_5491150002222@c.us_3A01"], ["false_5491150002222@c.us_3A01", "false_99@lid_3A01"], [`false_${group}_3A01_99@lid`, `false_${group}_3A01_99@lid`],
+    ]) assert.equal(await stage(of, id), "ready", `${where} ${of}`);
+    for (const [of, id] of [
+      ["false_5491150003333@c.us_3A01", "false_99@lid_3A01"], ["true_99@lid_3A01", "false_99@lid_3A01"], [`false_${group}_3A01_77@lid`, `false_${group}_3A01_99@lid`],
+    ]) assert.equal(await stage(of, id), "unknown", `${where} ${of}`);
+  }
 });

@@ -362,13 +362,17 @@ async fn find(
     let sent = match ledger.look_up(id).await? {
         Some(record) => {
             let session = record.session.parse()?;
-            if named.as_ref().is_some_and(|named| named.id != session) {
-                // Another session of this service has sent it, perhaps to the one that is named, which has heard it under the same key.
-                None
-            } else if caller.authorize(&session).is_ok() {
+            let is_meant = match &named {
+                // Another session of this service may have sent it to the one that is named, which has heard it under the same key.
+                Some(named) => named.id == session,
+                // One that the caller does not reach is not there for it. Nor is the request about it, for the audit.
+                None => caller.reaches(&session),
+            };
+            if is_meant {
+                caller.authorize(&session)?;
                 Some((record, session))
             } else {
-                return Err(ApiError::UnknownTarget);
+                None
             }
         }
         None => None,

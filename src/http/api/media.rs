@@ -11,9 +11,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use data_encoding::HEXLOWER;
 use futures_util::StreamExt as _;
-use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::send_content::check_medium_kind;
@@ -78,20 +76,8 @@ pub(in crate::http) async fn bring(
     Ok((StatusCode::CREATED, Json(brought)))
 }
 
-/// A hash of what a request calls its file, where the file itself is not in the request and may be gone when it is repeated. An address
-/// may be signed, so it is not kept itself.
-pub(super) fn source(given: &MediaField) -> Option<String> {
-    let name = match (&given.url, &given.data, &given.id) {
-        (Some(url), _, _) => url,
-        (None, None, Some(id)) => id,
-        (None, Some(_), _) | (None, None, None) => return None,
-    };
-    Some(HEXLOWER.encode(&Sha256::digest(name)))
-}
-
 /// The medium of a send, on disk.
 pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium, ApiError> {
-    let source = source(&given);
     let MediaField {
         url,
         data,
@@ -140,7 +126,6 @@ pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium,
         filename: filename.map(Into::into),
         caption: caption.map(Into::into),
         view_once: is_view_once,
-        source,
     })
 }
 
@@ -179,7 +164,7 @@ async fn of_data(app: &AppState, data: &str) -> Result<Given, ApiError> {
     let mut file = app.media.begin().await.map_err(refused)?;
     file.write(&bytes).await.map_err(refused)?;
     Ok(Given {
-        file: whole(file)?,
+        file: file.whole().map_err(refused)?,
         mimetype: None,
         filename: None,
     })
@@ -202,7 +187,7 @@ async fn of_web(app: &AppState, url: &str) -> Result<Given, ApiError> {
         incoming.write(&part).await.map_err(refused)?;
     }
     Ok(Given {
-        file: whole(incoming)?,
+        file: incoming.whole().map_err(refused)?,
         mimetype: download.mimetype.filter(|named| is_mimetype(named)),
         filename: download.filename,
     })
@@ -219,7 +204,7 @@ async fn of_body(app: &AppState, body: Body) -> Result<Incoming, ApiError> {
         let part = part.map_err(|_| broke_off())?;
         incoming.write(&part).await.map_err(refused)?;
     }
-    whole(incoming)
+    incoming.whole().map_err(refused)
 }
 
 async fn of_form(app: &AppState, request: Request) -> Result<Given, ApiError> {
@@ -246,7 +231,7 @@ async fn of_form(app: &AppState, request: Request) -> Result<Given, ApiError> {
                 while let Some(part) = next_part(&mut field).await? {
                     incoming.write(&part).await.map_err(refused)?;
                 }
-                file = Some(whole(incoming)?);
+                file = Some(incoming.whole().map_err(refused)?);
             }
             name @ ("mimetype" | "filename") => {
                 let is_mimetype = name == "mimetype";
@@ -282,14 +267,6 @@ async fn next_part(field: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
     let part = timeout(PART_TIMEOUT, field.chunk()).await;
     part.map_err(|_| ApiError::TooSlow)?
         .map_err(|_| broke_off())
-}
-
-/// A file of which all has come. One without a byte is none.
-fn whole(file: Incoming) -> Result<Incoming, ApiError> {
-    if file.bytes() == 0 {
-        return Err(refused(MediaError::Empty));
-    }
-    Ok(file)
 }
 
 fn invalid(why: String) -> ApiError {

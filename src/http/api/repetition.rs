@@ -3,6 +3,9 @@
 //! A signed address expires and a file that was brought goes after a day, while keys are kept for longer. So a repetition must not need the
 //! file: a caller that is told that the file is not there takes another key, and its message goes out twice.
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     extras::Extras, http::wire::requests::MediaField, ledger::Record, session::OutgoingMessage,
 };
@@ -12,35 +15,63 @@ use crate::{
 pub(super) enum Likeness {
     /// It is the same.
     Same,
-    /// The file decides; without it, it is taken for the same.
-    Unsure,
-    /// It names its file in another way, so without the file it is not taken for the same.
-    OtherSource,
+    /// Only the file can tell, so it is needed.
+    Unclear,
     /// It is another request.
     Other,
 }
 
-/// Compares a request with the one that was accepted under its key. `source`: the hash of what it calls its file.
+/// A hash of what a request says; `None` where the file itself is in it, which can always be compared. An address may be signed, so it is
+/// not kept itself.
+pub(super) fn hash(given: &MediaField, message: &OutgoingMessage) -> Option<String> {
+    let MediaField {
+        url,
+        data: None,
+        id,
+        mimetype,
+        kind,
+        filename,
+        caption,
+        view_once,
+    } = given
+    else {
+        return None;
+    };
+    let said = (
+        (url, id),
+        (mimetype, kind, filename),
+        (caption, view_once == &Some(true)),
+        &*message.extras,
+    );
+    let said = serde_json::to_vec(&said).ok()?;
+    Some(HEXLOWER.encode(&Sha256::digest(said)))
+}
+
+/// Compares a request, and its [`hash`], with the one that was accepted under its key.
 pub(super) fn compare(
     before: &Record,
     cliente_id: &str,
     message: &OutgoingMessage,
     given: &MediaField,
-    source: &str,
+    hash: &str,
 ) -> Likeness {
     if before.cliente_id != cliente_id || *before.to != *message.to.as_str() {
         return Likeness::Other;
     }
+    if before.extras.request.as_deref() == Some(hash) {
+        return Likeness::Same;
+    }
     let Some(medium) = &before.extras.media else {
         let is_forgotten = before.body.is_none();
         return if is_forgotten {
-            Likeness::Unsure
+            Likeness::Unclear
         } else {
             Likeness::Other
         };
     };
     let rest = Extras {
         media: None,
+        request: None,
         ..Extras::clone(&before.extras)
     };
     let is_other = rest != *message.extras
@@ -48,21 +79,9 @@ pub(super) fn compare(
         || medium.view_once != (given.view_once == Some(true))
         || given.kind.is_some_and(|kind| kind != medium.kind);
     if is_other {
-        return Likeness::Other;
-    }
-    // What is kept of these was judged by the bytes.
-    let is_called_the_same = given
-        .mimetype
-        .as_ref()
-        .is_none_or(|mimetype| *mimetype == medium.mimetype)
-        && given
-            .filename
-            .as_deref()
-            .is_none_or(|filename| Some(filename) == medium.filename.as_deref());
-    match &medium.source {
-        Some(before) if before != source => Likeness::OtherSource,
-        Some(_) if is_called_the_same => Likeness::Same,
-        Some(_) | None => Likeness::Unsure,
+        Likeness::Other
+    } else {
+        Likeness::Unclear
     }
 }
 
@@ -76,7 +95,8 @@ mod tests {
         ledger::tests::record,
     };
 
-    fn before(source: Option<&str>) -> Record {
+    /// A request that was accepted, of which this is known.
+    fn before(request: Option<String>) -> Record {
         let medium = Medium {
             sha256: "ab".repeat(32),
             bytes: 3,
@@ -85,15 +105,24 @@ mod tests {
             filename: Some("lista.pdf".into()),
             caption: Some("Precios".into()),
             view_once: false,
-            source: source.map(str::to_owned),
         };
         Record {
             body: Some("".into()),
             extras: Arc::new(Extras {
                 media: Some(medium),
+                request,
                 ..Extras::default()
             }),
             ..record(1)
+        }
+    }
+
+    /// The same once its texts are forgotten.
+    fn forgotten(record: Record) -> Record {
+        Record {
+            body: None,
+            extras: record.extras.without_texts().into(),
+            ..record
         }
     }
 
@@ -118,39 +147,76 @@ mod tests {
         }
     }
 
+    fn hash_of(given: &MediaField) -> String {
+        hash(given, &message("5491158254201")).unwrap()
+    }
+
     #[track_caller]
     fn assert_likeness(before: &Record, given: &MediaField, expected: Likeness) {
         let message = message("5491158254201");
         assert_eq!(
-            compare(before, "51", &message, given, "hash"),
+            compare(before, "51", &message, given, &hash_of(given)),
             expected,
             "{given:?}"
         );
     }
 
     #[test]
-    fn a_repetition_is_known_without_its_file_by_how_it_names_it() {
-        assert_likeness(&before(Some("hash")), &given(), Likeness::Same);
-        assert_likeness(&before(Some("another")), &given(), Likeness::OtherSource);
-        // In the request itself, or by an earlier version.
-        assert_likeness(&before(None), &given(), Likeness::Unsure);
-        let called = MediaField {
-            filename: Some("lista.pdf".to_owned()),
-            mimetype: Some("application/pdf".to_owned()),
-            kind: Some(MediumKind::Document),
+    fn only_the_same_words_are_the_same_request_without_its_file_also_when_its_texts_are_forgotten()
+    {
+        let known = before(Some(hash_of(&given())));
+        let others = [
+            MediaField {
+                url: Some("https://example.com/otra.pdf".to_owned()),
+                ..given()
+            },
+            MediaField {
+                filename: Some("otra.pdf".to_owned()),
+                ..given()
+            },
+            MediaField {
+                mimetype: Some("text/plain".to_owned()),
+                ..given()
+            },
+        ];
+        let forgotten = forgotten(known.clone());
+        for record in [&known, &forgotten] {
+            assert_likeness(record, &given(), Likeness::Same);
+            for other in &others {
+                assert_likeness(record, other, Likeness::Unclear);
+            }
+        }
+        let recaptioned = MediaField {
+            caption: Some("Otra cosa".to_owned()),
             ..given()
         };
-        assert_likeness(&before(Some("hash")), &called, Likeness::Same);
-        let renamed = MediaField {
-            filename: Some("otra.pdf".to_owned()),
+        assert_likeness(&forgotten, &recaptioned, Likeness::Unclear);
+        // The file was in the request, or an earlier version has accepted it.
+        assert_likeness(&before(None), &given(), Likeness::Unclear);
+        let quoting = OutgoingMessage {
+            extras: Arc::new(Extras {
+                quote: Some("3A5F".into()),
+                ..Extras::default()
+            }),
+            ..message("5491158254201")
+        };
+        assert_ne!(hash(&given(), &quoting), Some(hash_of(&given())));
+    }
+
+    #[test]
+    fn a_request_with_its_file_in_it_needs_no_hash() {
+        let with_data = MediaField {
+            url: None,
+            data: Some("aG9sYQ==".to_owned()),
             ..given()
         };
-        assert_likeness(&before(Some("hash")), &renamed, Likeness::Unsure);
+        assert_eq!(hash(&with_data, &message("5491158254201")), None);
     }
 
     #[test]
     fn another_request_is_seen_without_its_file() {
-        let before = before(Some("hash"));
+        let known = hash_of(&given());
+        let before = before(Some(known.clone()));
         for other in [
             MediaField {
                 caption: None,
@@ -168,14 +234,13 @@ mod tests {
             assert_likeness(&before, &other, Likeness::Other);
         }
         let elsewhere = message("5491150003333");
-        let compared = compare(&before, "51", &elsewhere, &given(), "hash");
+        let compared = compare(&before, "51", &elsewhere, &given(), &known);
         assert_eq!(compared, Likeness::Other);
         let message = message("5491158254201");
-        let compared = compare(&before, "52", &message, &given(), "hash");
+        let compared = compare(&before, "52", &message, &given(), &known);
         assert_eq!(compared, Likeness::Other);
         let text = record(1);
         assert_likeness(&text, &given(), Likeness::Other);
-        let forgotten = Record { body: None, ..text };
-        assert_likeness(&forgotten, &given(), Likeness::Unsure);
+        assert_likeness(&forgotten(text), &given(), Likeness::Unclear);
     }
 }

@@ -258,26 +258,27 @@ pub(super) async fn accept(
     } = request;
     let to = message.to.as_str().to_owned();
     if let Some(given) = media {
-        let mut before = None;
-        if let (Some(key), Some(source)) = (&idempotency_key, media::source(&given))
-            && let Some(accepted) = session.accepted_under(key).await?
+        let mut request = None;
+        if let Some(key) = &idempotency_key
+            && let Some(hash) = repetition::hash(&given, &message)
         {
-            let cliente_id = target.echo.to_string();
-            let likeness =
-                repetition::compare(&accepted.borrow(), &cliente_id, &message, &given, &source);
-            match likeness {
-                Likeness::Other => return Err(SendError::KeyReused.into()),
-                Likeness::Same => return Ok((session.repeated(accepted, waits).await?, to)),
-                Likeness::Unsure => before = Some(accepted),
-                Likeness::OtherSource => {}
+            if let Some(accepted) = session.accepted_under(key).await? {
+                let cliente_id = target.echo.to_string();
+                let likeness =
+                    repetition::compare(&accepted.borrow(), &cliente_id, &message, &given, &hash);
+                match likeness {
+                    Likeness::Other => return Err(SendError::KeyReused.into()),
+                    Likeness::Same => return Ok((session.repeated(accepted, waits).await?, to)),
+                    Likeness::Unclear => {}
+                }
             }
+            request = Some(hash);
         }
         // On disk before the send is accepted, and its hash is a part of the request.
-        match (media::of_send(app, given).await, before) {
-            (Ok(medium), _) => Arc::make_mut(&mut message.extras).media = Some(medium),
-            (Err(_), Some(before)) => return Ok((session.repeated(before, waits).await?, to)),
-            (Err(why), None) => return Err(why),
-        }
+        let medium = media::of_send(app, given).await?;
+        let extras = Arc::make_mut(&mut message.extras);
+        extras.media = Some(medium);
+        extras.request = request;
     }
     let sent = session
         .send(crate::session::SendRequest {

@@ -98,6 +98,7 @@ pub(super) fn take(fields: &mut SendBody) -> Result<Content, ApiError> {
         poll: poll.map(question).transpose()?,
         media: None,
         action: None,
+        request: None,
     };
     Ok(Content {
         body,

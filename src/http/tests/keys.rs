@@ -164,7 +164,7 @@ async fn lists_show_a_key_its_own_sessions_alone() {
         // There is no Chrome: it fails, and is known from then on.
         keyed.call("POST", "/connect", "s3cret", &connect).await;
         let send = NewSend {
-            key: format!("3EB0{id}"),
+            key: format!("3EB0AAAA{id}"),
             session: id.to_owned(),
             cliente_id: id.to_owned(),
             account: None,
@@ -193,7 +193,7 @@ async fn lists_show_a_key_its_own_sessions_alone() {
         let messages = keyed.get("/messages", key).await.json();
         assert_eq!(ids(&messages["messages"]), own, "{messages}");
         for id in ["51", "53"] {
-            let message = format!("/messages/3EB0{id}");
+            let message = format!("/messages/3EB0AAAA{id}");
             let found = keyed.get(&message, key).await;
             let is_own = own.contains(&id);
             assert_eq!(found.status == StatusCode::OK, is_own, "{}", found.text());
@@ -201,11 +201,18 @@ async fn lists_show_a_key_its_own_sessions_alone() {
                 assert_refused(&found, 404, "MESSAGE_NOT_FOUND");
                 let cancelled = keyed.call("DELETE", &message, key, &json!({})).await;
                 assert_refused(&cancelled, 404, "MESSAGE_NOT_FOUND");
+                // As one that nobody has sent: a key does not learn which other sessions there are.
+                for id in [id, "99"] {
+                    let reaction = format!("/messages/3EB0AAAA{id}/reaction");
+                    let body = json!({"emoji": "👍"});
+                    let refused = keyed.call("POST", &reaction, key, &body).await;
+                    assert_refused(&refused, 400, "INVALID_CLIENTE_ID");
+                }
             }
         }
     }
     let cancelled = keyed
-        .call("DELETE", "/messages/3EB051", &shop, &json!({}))
+        .call("DELETE", "/messages/3EB0AAAA51", &shop, &json!({}))
         .await;
     assert_eq!(cancelled.status, StatusCode::OK, "{}", cancelled.text());
 }

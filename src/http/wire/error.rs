@@ -258,7 +258,7 @@ causes! {
     #[error("this id names what was done to a message: give the id of the message")]
     TargetIsAnAction = MessageNotFound,
     #[error(
-        "cliente_id is required: no session of this service has sent this message, so name the one that has got it"
+        "cliente_id is required: no session that you reach has sent this message, so name the one that has got it"
     )]
     ClienteIdRequiredForTarget = InvalidClienteId,
     #[error("the message cannot be taken back: it is {0}")]

@@ -34,7 +34,8 @@ pub(in crate::ledger) mod statements {
         "SELECT * FROM sends WHERE key = ?1 OR wa_key = ?1 OR message_id = ?1";
     pub(in crate::ledger) const OPEN: &str = "SELECT * FROM sends
         WHERE session = ?1 AND state IN ('queued', 'handed') ORDER BY seq";
-    /// The key of the message is not all: a reaction does not take the place of an edit.
+    /// The key of the message is not all: a reaction does not take the place of an edit. An index has what is queued or handed, and `SQLite`
+    /// uses it only where the statement names both: so they are named here, although only what is handed is meant.
     pub(in crate::ledger) const SUPERSEDED: &str = "SELECT older.key FROM sends AS older
         WHERE older.session = ?1 AND older.state IN ('queued', 'handed') AND older.state = 'handed'
         AND json_extract(older.extras, '$.action.key') IS NOT NULL
@@ -55,8 +56,11 @@ pub(in crate::ledger) mod statements {
         INDEXED BY sends_by_session_and_state WHERE session = ?3 AND state = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const NEWEST: &str =
         "SELECT changed_at FROM sends ORDER BY changed_at DESC LIMIT 1";
+    /// Leaves the same as [`Extras::without_texts`].
     pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL,
-        extras = iif(json_extract(extras, '$.action') IS NULL, NULL, extras) WHERE seq IN (
+        extras = CASE WHEN json_extract(extras, '$.action') IS NOT NULL THEN extras
+            WHEN json_extract(extras, '$.request') IS NOT NULL THEN json_object('request', json_extract(extras, '$.request')) END
+        WHERE seq IN (
         SELECT seq FROM sends INDEXED BY sends_with_text
         WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
     pub(in crate::ledger) const FORGET_SENDS: &str = "DELETE FROM sends WHERE seq IN (
@@ -216,10 +220,7 @@ pub(in crate::ledger) fn advance(
     }
     if !keeps_texts && !record.state.is_open() {
         record.body = None;
-        // What was done to which message is no text.
-        if record.extras.action.is_none() {
-            record.extras = Arc::default();
-        }
+        record.extras = record.extras.without_texts().into();
     }
     let frees_the_key =
         record.failure.is_some_and(Failure::frees_the_key) || record.state == SendState::Cancelled;

@@ -52,7 +52,7 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
 }
 
 #[test]
-fn a_text_goes_in_time_and_what_was_done_to_which_message_stays_as_long_as_the_send() {
+fn a_text_goes_in_time_and_what_is_none_stays_as_long_as_the_send() {
     let folder = tempfile::tempdir().unwrap();
     let mut disk = Disk::new(LedgerOptions {
         retention: HOUR,
@@ -72,9 +72,14 @@ fn a_text_goes_in_time_and_what_was_done_to_which_message_stays_as_long_as_the_s
         quote: Some("3A5F".into()),
         ..Extras::default()
     };
-    for (key, extras) in [("3EB0A", action), ("3EB0B", quote)] {
+    let with_request = Extras {
+        request: Some("ab".repeat(32)),
+        ..quote.clone()
+    };
+    let all = [("3EB0A", action), ("3EB0B", quote), ("3EB0C", with_request)];
+    for (key, extras) in &all {
         let new = NewSend {
-            extras: Arc::new(extras),
+            extras: Arc::new(extras.clone()),
             ..send(key)
         };
         serve(&mut disk, settled(then), |reply| job::accept(new, reply)).unwrap();
@@ -82,15 +87,15 @@ fn a_text_goes_in_time_and_what_was_done_to_which_message_stays_as_long_as_the_s
         note(&mut disk, settled(then), key, Step::Acknowledged(1));
     }
     disk.forget(settled(later)).unwrap();
-    let mut left = |key: &str| {
-        let key = key.to_owned();
-        let found = serve(&mut disk, settled(later), |reply| job::find(key, reply));
+    for (key, extras) in all {
+        let found = serve(&mut disk, settled(later), |reply| {
+            job::find(key.to_owned(), reply)
+        });
         let found = found.unwrap().unwrap();
         let record = found.borrow();
-        (record.body.is_some(), record.extras.is_none())
-    };
-    assert_eq!(left("3EB0A"), (false, false));
-    assert_eq!(left("3EB0B"), (false, true));
+        assert_eq!(record.body, None, "{key}");
+        assert_eq!(*record.extras, extras.without_texts(), "{key}");
+    }
 }
 
 #[test]

@@ -35,8 +35,8 @@ const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 const UPLOAD_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_UPLOAD_PAUSE: Duration = Duration::from_secs(2 * 60);
 
-/// How often an upload is tried. One for which no caller waits goes on until so much time has passed since the first try failed: a large
-/// one that stands still holds up the others for minutes at each try, so time is counted and not tries.
+/// How often the service tries an upload. For a send whose caller does not wait, it goes on trying until so much time has passed since the
+/// first try failed. There it counts time and not tries: a large file that stands still holds up the others for minutes at each try.
 const UPLOAD_TRIES: u32 = 3;
 const UPLOAD_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
@@ -189,20 +189,21 @@ impl InFlight {
         self.is_of_medium() && self.current.as_ref().is_some_and(is_uploading)
     }
 
-    /// Keeps a place for one more send, as [`Queue::reserve`] does.
+    /// Keeps a place for one more send to this recipient, as [`Queue::reserve`] does.
     pub(super) fn reserve(
         &mut self,
         key: &str,
+        to: &str,
         deadline: Option<Instant>,
         now: Instant,
     ) -> Result<(), SendError> {
         let free_at = self.free_at(now);
-        self.queue.reserve(key, deadline, free_at, now)
+        self.queue.reserve(key, to, deadline, free_at, now)
     }
 
-    /// When a send that is accepted now would go out, as far as that can be told.
-    pub(super) fn due(&self, now: Instant) -> Instant {
-        self.queue.due(self.free_at(now), now)
+    /// When a send to this recipient that is accepted now would go out, as far as that can be told.
+    pub(super) fn due(&self, to: &str, now: Instant) -> Instant {
+        self.queue.due(to, self.free_at(now), now)
     }
 
     /// When the file on its way is with WhatsApp's server, as far as that can be told: one that has taken longer than usual is taken
@@ -255,9 +256,16 @@ impl InFlight {
                         let pause = UPLOAD_PAUSE * 2_u32.saturating_pow(entry.failed_uploads);
                         entry.failed_uploads += 1;
                         let first = *entry.upload_failed_at.get_or_insert(now);
-                        let has_time = entry.deadline.is_none() && now < first + UPLOAD_PATIENCE;
-                        if entry.failed_uploads < UPLOAD_TRIES || has_time {
-                            let until = now + pause.min(LONGEST_UPLOAD_PAUSE);
+                        let until = now + pause.min(LONGEST_UPLOAD_PAUSE);
+                        let goes_on = match entry.deadline {
+                            Some(deadline) => {
+                                entry.failed_uploads < UPLOAD_TRIES && until < deadline
+                            }
+                            None => {
+                                entry.failed_uploads < UPLOAD_TRIES || now < first + UPLOAD_PATIENCE
+                            }
+                        };
+                        if goes_on {
                             self.queue.rest(entry, until);
                         } else {
                             self.fail(&entry, Failure::NotUploaded, &why.to_string());
@@ -500,7 +508,12 @@ impl InFlight {
     /// Gives up what has waited for its turn too long.
     pub(super) fn expire(&mut self, now: Instant) {
         for entry in self.queue.take_late(now) {
-            self.fail_late(&entry);
+            if entry.failed_uploads == 0 {
+                self.fail_late(&entry);
+            } else {
+                let detail = "its file was not uploaded in time; nothing was sent";
+                self.fail(&entry, Failure::NotUploaded, detail);
+            }
         }
     }
 

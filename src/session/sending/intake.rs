@@ -70,7 +70,8 @@ impl Intake {
         reply: AcceptReply,
     ) {
         let ledger = self.ledger.clone();
-        if let Err(mut why) = self.in_flight.reserve(&new.key, deadline, Instant::now()) {
+        let now = Instant::now();
+        if let Err(mut why) = self.in_flight.reserve(&new.key, &new.to, deadline, now) {
             if let SendError::QueueFull { retry_after } = &mut why {
                 *retry_after = (*retry_after).max(room_after);
             }

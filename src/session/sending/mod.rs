@@ -534,7 +534,7 @@ impl<D: Driver> Sending<'_, D> {
                     due_in: self
                         .intake
                         .in_flight
-                        .due(now)
+                        .due(to.as_str(), now)
                         .saturating_duration_since(now),
                 })
             }

@@ -85,11 +85,12 @@ impl Queue {
         }
     }
 
-    /// Keeps a place for one more send, to be given back by [`release`](Self::release). Refuses one whose turn cannot come
-    /// by `deadline`. `free_at`: when the send on its way leaves the page to the next one.
+    /// Keeps a place for one more send to this recipient, to be given back by [`release`](Self::release). Refuses one whose turn cannot
+    /// come by `deadline`. `free_at`: when the send on its way leaves the page to the next one.
     pub(super) fn reserve(
         &mut self,
         key: &str,
+        to: &str,
         deadline: Option<Instant>,
         free_at: Instant,
         now: Instant,
@@ -98,7 +99,7 @@ impl Queue {
             let retry_after = self.pace.due(1, now) - now;
             return Err(SendError::QueueFull { retry_after });
         }
-        let due = self.due(free_at, now);
+        let due = self.due(to, free_at, now);
         if let Some(deadline) = deadline.filter(|deadline| *deadline <= due) {
             let retry_after = due - deadline;
             return Err(SendError::TurnNotCome { retry_after });
@@ -122,11 +123,16 @@ impl Queue {
         !self.reserved.is_empty()
     }
 
-    /// When a send that is accepted now would go out, as far as that can be told.
-    pub(super) fn due(&self, free_at: Instant, now: Instant) -> Instant {
+    /// When a send to this recipient that is accepted now would go out, as far as that can be told.
+    pub(super) fn due(&self, to: &str, free_at: Instant, now: Instant) -> Instant {
         let unpaced = self.waiting.iter().filter(|entry| entry.turns == 0);
         let paced = self.pace.due(unpaced.count() + self.reserved.len(), now);
-        paced.max(free_at)
+        let before = self
+            .waiting
+            .iter()
+            .filter(|entry| &*entry.outgoing.to == to);
+        let rested = before.filter_map(|entry| entry.rests_until).max();
+        paced.max(free_at).max(rested.unwrap_or(now))
     }
 
     /// Takes a send in, at its place in the order.

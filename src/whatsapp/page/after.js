@@ -10,7 +10,7 @@
 (function after(shared) {
   "use strict";
 
-  const { resolve, nameOf } = shared;
+  const { resolve, nameOf, messages } = shared;
 
   const NAMES = {
     after: {
@@ -56,26 +56,8 @@
   // --- Which message ---------------------------------------------------------------------------------------------------
 
   // The full id as it was given, in parts. Without one it is a message that the service has sent.
-  const partsOf = (id) => {
-    const [side, chat, , author] = id ? String(id).split("_") : ["true"];
-    return { isOwn: side === "true", chat, author };
-  };
-  // The other address of a person, as far as the page knows it. A group has none, and these functions of the page may throw for one.
-  const otherOf = (wid, page) => {
-    if (isGroup(wid)) return undefined;
-    return wid.isLid?.() ? page.numberOf?.(wid) : page.lidOf?.(wid);
-  };
-  const addressesOf = (address, page) => [address, otherOf(page.createWid(address), page)].filter(Boolean).map(String);
-  // Whether an id of the page's is that of the message. The last part alone does not tell: its sender chooses it, so anybody may write
-  // a message whose last part is that of another one, in any chat with this account.
-  const isKeyOf = ({ key, id, chats }, page) => (each) => {
-    if (each?.id !== key) return false;
-    const meant = partsOf(id);
-    if (Boolean(each.fromMe) !== meant.isOwn || !chats.has(String(each.remote))) return false;
-    // Own messages have this account as their author, by either of its addresses.
-    const { author } = partsOf(each);
-    return meant.isOwn || !meant.author || !author || addressesOf(meant.author, page).includes(author);
-  };
+  const partsOf = (id) => (id ? messages.partsOf(id) : { isOwn: true });
+  const isKeyOf = ({ key, id, chats }, page) => messages.isIdOf({ ...partsOf(id), key, chats }, page);
   // The full ids that it may have: as it was given, and in the chat as that is called now.
   const idsOf = ({ key, id, chat }, page) => {
     const { isOwn, chat: before, author } = partsOf(id);
@@ -121,7 +103,7 @@
 
   // The chat as it is called now: a person's may have moved from a number to a LID. None is made for it.
   const modelOf = (wid, page) => {
-    const other = otherOf(wid, page);
+    const other = messages.otherOf(wid, page);
     return page.Chats.get(wid) ?? (other && page.Chats.get(other));
   };
   const located = async (ask, page) => {
@@ -130,7 +112,7 @@
     const chat = isGroup(wid) ? String(await page.latestChat(wid)) : String(modelOf(wid, page)?.id ?? wid);
     // By each name that it has had, since a message keeps the one of its time.
     const named = [chat, String(wid), partsOf(ask.id).chat].filter((each) => each && isChat(each));
-    return { ...ask, chat, chats: new Set(named.flatMap((each) => addressesOf(each, page))) };
+    return { ...ask, chat, chats: new Set(named.flatMap((each) => messages.addressesOf(each, page))) };
   };
 
   // --- What is so already ----------------------------------------------------------------------------------------------
@@ -174,8 +156,8 @@
     if (!chat) throw failure("MISFIT", "WhatsApp Web has the message, and not its chat");
     return chat;
   };
-  const byCommand = async (act, isOver) => {
-    act();
+  const byCommand = async (act, isOver, page) => {
+    await called(act, page);
     const end = Date.now() + COMMAND_MS;
     while (!isOver()) {
       if (Date.now() > end) throw failure("IN_DOUBT", "WhatsApp Web did not carry out its command in time");
@@ -183,55 +165,69 @@
     }
   };
 
+  const isOffline = (page) => page.isConnected?.() === false;
+  const isOfCode = (error) => error?.name === "TypeError" || error?.name === "ReferenceError";
+  // Calls the page's own function for an act. A TypeError of it means that the function has changed, and another adapter may know the new
+  // one. Thrown anywhere else, or without a connection, it says nothing about the act.
+  const called = async (act, page) => {
+    try {
+      return await act();
+    } catch (error) {
+      throw isOfCode(error) && !isOffline(page) ? failure("MISFIT", shared.wordOf(error)) : error;
+    }
+  };
+
   const ACTS = {
     async reaction(message, body, page) {
-      await needed(page, "react")(message, body);
-      return (await ownReaction(message, page))?.id;
+      const react = needed(page, "react");
+      await called(() => react(message, body), page);
     },
     async edit(message, body, page) {
-      await needed(page, "edit")(message, body, {});
+      const edit = needed(page, "edit");
+      await called(() => edit(message, body, {}), page);
       if (message.isSendFailure) throw failure("REFUSED", "WhatsApp did not take the edit");
-      return message.latestEditMsgKey;
     },
     async revoke(message, body, page) {
       const chat = chatModel(message, page);
       const record = { type: "message", list: [message] };
       const send = own(page, "sendRevokeMsgs");
       if (send) {
-        const [sent] = [await send(chat, record, true)].flat();
+        const [sent] = [await called(() => send(chat, record, true), page)].flat();
         const word = sent?.messageSendResult;
         if (word && word !== "OK") throw failure("REFUSED", word);
       } else if (page.Cmd?.sendRevokeMsgs) {
-        await byCommand(() => page.Cmd.sendRevokeMsgs(chat, record, { clearMedia: true }), () => message.type === "revoked");
+        await byCommand(() => page.Cmd.sendRevokeMsgs(chat, record, { clearMedia: true }), () => message.type === "revoked", page);
       } else {
         needed(page, "sendRevokeMsgs");
       }
       // The page waits for one deletion of a chat at a time, and gives the promise of the one that is under way for any other.
       if (message.type !== "revoked") throw failure("IN_DOUBT", "WhatsApp Web did not delete the message");
-      return message.id;
     },
     async revoke_for_me(message, body, page) {
       const chat = chatModel(message, page);
       const record = { type: "message", list: [message] };
       const isGone = () => !page.Messages.get(message.id);
       const send = own(page, "sendDeleteMsgs");
-      if (send) await send({ chat_: chat, clearMedia: true, record });
-      else if (page.Cmd?.sendDeleteMsgs) await byCommand(() => page.Cmd.sendDeleteMsgs(chat, record, true), isGone);
+      if (send) await called(() => send({ chat_: chat, clearMedia: true, record }), page);
+      else if (page.Cmd?.sendDeleteMsgs) await byCommand(() => page.Cmd.sendDeleteMsgs(chat, record, true), isGone, page);
       else needed(page, "sendDeleteMsgs");
       if (!isGone()) throw failure("IN_DOUBT", "WhatsApp Web did not delete the message");
-      return null;
     },
+  };
+  // The id that the page gave to what was done. It is done also where the page does not say.
+  const idOf = async (kind, message, page) => {
+    if (kind === "edit") return message.latestEditMsgKey;
+    if (kind === "reaction") return (await ownReaction(message, page).catch(() => null))?.id;
+    return kind === "revoke" ? message.id : null;
   };
 
   // What a failure of the page's means, where the message does not show that it is done.
   const failureOf = (error, page) => {
     if (error?.code === "MISFIT") return error;
     const word = error?.code === "REFUSED" ? error.message : shared.wordOf(error);
-    // A function of the page that has changed: another adapter may know the new one.
-    if (error?.name === "TypeError" || error?.name === "ReferenceError") return failure("MISFIT", word);
     // Of an edit and a reaction the page does not say why they failed. While it has no connection, that is why.
-    const isOfNetwork = shared.NOT_FINAL.includes(word) || page.isConnected?.() === false;
-    return failure(error?.code === "IN_DOUBT" || isOfNetwork ? "NO_ANSWER" : "REFUSED", word);
+    const isOpen = error?.code === "IN_DOUBT" || isOfCode(error) || shared.NOT_FINAL.includes(word) || isOffline(page);
+    return failure(isOpen ? "NO_ANSWER" : "REFUSED", word);
   };
 
   // Whether it is done. A message that is gone can no longer say.
@@ -278,16 +274,17 @@
       }
       check(message, kind, page);
       shared.hearing?.onOwnAction?.(kind, message.id, body, send);
-      let id = null;
       try {
-        id = await ACTS[kind](message, body, page);
+        await ACTS[kind](message, body, page);
       } catch (error) {
         if (error?.code === "NO_AFTER") throw error;
         // Before anything is waited for: the page may be connected again a moment later.
         const failed = failureOf(error, page);
         // What the page says of a failure is little; the message itself says more.
         if (!(await isDone(ask, page).catch(() => false))) throw failed;
+        return { key: null, id: null };
       }
+      const id = await idOf(kind, message, page);
       return { key: id?.id ?? null, id: id ? String(id) : null };
     },
 

@@ -103,21 +103,27 @@
 
   // The message with this full id, whose chat may have another address by now. What the collection does not hold is asked of the
   // page's database.
-  const messageOf = async (messages, id) => {
-    const [own, chat, key] = id.split("_");
-    const isMeant = (message) => message?.id?.id === key && String(message.id.fromMe) === own && (String(message.id.remote) === chat || !chat.endsWith("@g.us"));
-    const held = quietly(() => messages.get?.(id)) ?? messages.getModelsArray?.().find(isMeant);
-    return held ?? (await messages.getMessagesById?.([id]))?.messages?.find(isMeant) ?? null;
+  const messageOf = async (held, id, page) => {
+    const exact = quietly(() => held.get?.(id));
+    if (exact) return exact;
+    const meant = shared.messages.partsOf(id);
+    const chats = new Set(shared.messages.addressesOf(meant.chat, page));
+    const isId = shared.messages.isIdOf({ ...meant, chats }, page);
+    const isMeant = (message) => isId(message?.id);
+    const tail = meant.author ? `_${meant.author}` : "";
+    const ids = [...chats].map((chat) => `${meant.isOwn}_${chat}_${meant.key}${tail}`);
+    return held.getModelsArray?.().find(isMeant) ?? (await held.getMessagesById?.(ids))?.messages?.find(isMeant) ?? null;
   };
 
-  // `messages` gives the page's collection; `blobOf` has WhatsApp Web download the file of a message, and may give it.
-  const commands = ({ messages, blobOf }) => ({
+  // `messages` gives the page's collection; `page` its functions for addresses, which adapters of an earlier version do not give; `blobOf`
+  // has WhatsApp Web download the file of a message, and may give it.
+  const commands = ({ messages, page = () => ({ createWid: (text) => text }), blobOf }) => ({
     // {id} -> {stage, bytes, detail}. To be asked until the stage is no longer `fetching` or `waiting`: the phone uploads it again.
     async mediaOpen({ id }) {
       if (!open.has(id)) {
         const held = messages();
         if (!held) throw failure("NOT_LOADED", "WhatsApp Web has not loaded its messages");
-        const msg = await messageOf(held, id);
+        const msg = await messageOf(held, id, page());
         if (!msg) return { stage: "unknown", bytes: null, detail: "the message is not in WhatsApp Web's store" };
         if (!msg.mediaData && !msg.directPath) return { stage: "gone", bytes: null, detail: "the message carries no file any more" };
         const file = { blob: null, stage: "fetching", detail: null, timer: 0, msg };

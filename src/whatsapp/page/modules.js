@@ -466,6 +466,7 @@
     // The bytes of what comes in.
     ...shared.mediaIn?.commands({
       messages: () => found.Messages,
+      page: pageOf,
       async blobOf(msg) {
         // Where the bytes are then, its cache says.
         await msg.downloadMedia({ downloadEvenIfExpensive: true, rmrReason: 1, isUserInitiated: true });

@@ -542,7 +542,7 @@
     },
 
     // The bytes of what comes in.
-    ...shared.mediaIn?.commands({ messages: () => (isLoaded ? messages() : null), blobOf: (msg) => WPP().chat.downloadMedia(String(msg.id)) }),
+    ...shared.mediaIn?.commands({ messages: () => (isLoaded ? messages() : null), page: pageOf, blobOf: (msg) => WPP().chat.downloadMedia(String(msg.id)) }),
 
     // What the page has of what this adapter relies on; of wa-js only once that is loaded, and then at once.
     inventory: () => {

@@ -12,6 +12,9 @@ use crate::{
     whatsapp::{AdapterName, PrepareError, TargetError},
 };
 
+/// Another recipient than that of most sends.
+const OTHER: &str = "5491150003333";
+
 /// How long a caller waits.
 const WAIT: Duration = Duration::from_secs(45);
 
@@ -324,15 +327,19 @@ fn what_the_page_has_taken_is_not_busy_work_of_the_next_page() {
 fn a_full_queue_refuses_the_newest_until_its_places_are_given_back() {
     let two = NonZeroUsize::new(2).unwrap();
     let mut play = Play::with(|limits| limits.queue_max = two, &[-1]);
-    play.in_flight.reserve("3EB02", None, play.now).unwrap();
+    play.in_flight
+        .reserve("3EB02", OTHER, None, play.now)
+        .unwrap();
     assert!(play.holds(2), "it has its place already");
-    let refused = play.in_flight.reserve("3EB03", None, play.now);
+    let refused = play.in_flight.reserve("3EB03", OTHER, None, play.now);
     assert!(matches!(refused, Err(SendError::QueueFull { .. })));
     play.in_flight.queue.release("3EB02");
-    play.in_flight.reserve("3EB03", None, play.now).unwrap();
+    play.in_flight
+        .reserve("3EB03", OTHER, None, play.now)
+        .unwrap();
     play.in_flight.empty();
     for key in ["3EB04", "3EB05"] {
-        play.in_flight.reserve(key, None, play.now).unwrap();
+        play.in_flight.reserve(key, OTHER, None, play.now).unwrap();
     }
 }
 
@@ -344,11 +351,15 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
     // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
     for n in 0..27 {
         let key = format!("3EB0{n}");
-        play.in_flight.reserve(&key, deadline, play.now).unwrap();
+        play.in_flight
+            .reserve(&key, OTHER, deadline, play.now)
+            .unwrap();
     }
-    let refused = play.in_flight.reserve("3EB028", deadline, play.now);
+    let refused = play.in_flight.reserve("3EB028", OTHER, deadline, play.now);
     assert!(matches!(refused, Err(SendError::TurnNotCome { .. })));
-    play.in_flight.reserve("3EB029", None, play.now).unwrap();
+    play.in_flight
+        .reserve("3EB029", OTHER, None, play.now)
+        .unwrap();
 }
 
 #[test]
@@ -366,7 +377,7 @@ fn a_pace_delays_what_is_new_and_nothing_that_had_its_turn() {
     play.begin();
     play.is_not_prepared(silent);
     play.pass(SILENCE_PAUSE);
-    let due = play.in_flight.due(play.now) - play.now;
+    let due = play.in_flight.due(OTHER, play.now) - play.now;
     assert!(due < Duration::from_secs(4), "{due:?}");
     for _ in 0..5 {
         play.take();
@@ -470,7 +481,6 @@ fn with_file(seq: i64, bytes: u64) -> Record {
         filename: None,
         caption: None,
         view_once: false,
-        source: None,
     };
     let extras = Extras {
         media: Some(medium),
@@ -506,13 +516,13 @@ fn the_rest_of_an_upload_counts_for_when_the_next_one_goes_out() {
     // Twenty seconds as a rule.
     play.in_flight.enqueue(&with_file(1, 100_000_000), None);
     let outgoing = play.begin();
-    let due = |play: &Play| (play.in_flight.due(play.now) - play.now).as_secs();
+    let due = |play: &Play| (play.in_flight.due(OTHER, play.now) - play.now).as_secs();
     assert_eq!(due(&play), 20);
     play.pass(Duration::from_secs(15));
     assert_eq!(due(&play), 5);
     let reserve = |play: &mut Play, key: &str| {
         let deadline = Some(play.now + WAIT);
-        play.in_flight.reserve(key, deadline, play.now)
+        play.in_flight.reserve(key, OTHER, deadline, play.now)
     };
     reserve(&mut play, "3EB02").unwrap();
     // The line is slower than that: it needs as long once more.
@@ -582,6 +592,52 @@ fn an_upload_that_is_to_be_tried_again_holds_up_its_own_recipient_only() {
     play.pass(UPLOAD_PAUSE);
     assert_eq!(play.take(), "3EB01");
     assert_eq!(play.take(), "3EB02");
+}
+
+#[test]
+fn what_waits_behind_an_upload_that_rests_is_told_at_once_when_its_turn_cannot_come_in_time() {
+    let mut play = Play::of(&[]);
+    play.in_flight.enqueue(&with_file(1, 1000), None);
+    for failed in 0..4 {
+        play.begin();
+        play.is_not_prepared(not_uploaded());
+        if failed < 3 {
+            play.now = play.in_flight.queue.next_turn(play.now).unwrap();
+        }
+    }
+    let rests = UPLOAD_PAUSE * 8;
+    let same = record(2).to;
+    assert_eq!(play.in_flight.due(&same, play.now), play.now + rests);
+    assert_eq!(play.in_flight.due(OTHER, play.now), play.now);
+    let (in_time, too_late) = (Some(play.now + WAIT), Some(play.now + rests));
+    let refused = play.in_flight.reserve("3EB02", &same, too_late, play.now);
+    assert!(matches!(refused, Err(SendError::TurnNotCome { .. })));
+    let reserve = |play: &mut Play, key: &str, to: &str, deadline| {
+        play.in_flight.reserve(key, to, deadline, play.now).unwrap();
+    };
+    reserve(&mut play, "3EB02", &same, in_time);
+    reserve(&mut play, "3EB03", OTHER, too_late);
+}
+
+#[test]
+fn a_file_whose_callers_time_is_over_after_an_upload_that_failed_was_not_uploaded() {
+    let with_time = |time: Duration| {
+        let mut play = Play::of(&[]);
+        let deadline = Some(play.now + time);
+        play.in_flight.enqueue(&with_file(1, 1000), deadline);
+        play.begin();
+        play.is_not_prepared(not_uploaded());
+        play
+    };
+    // No try fits in.
+    let mut play = with_time(UPLOAD_PAUSE);
+    play.assert_noted(&["1 failed MEDIA_NOT_UPLOADED"]);
+    // Its turn does not come.
+    let mut play = with_time(UPLOAD_PAUSE * 2);
+    play.assert_noted(&[]);
+    play.pass(UPLOAD_PAUSE * 2);
+    play.in_flight.expire(play.now);
+    play.assert_noted(&["1 failed MEDIA_NOT_UPLOADED"]);
 }
 
 /// Takes a reaction up to the moment before its hand-over is answered.
