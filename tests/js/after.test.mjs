@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { valueOf } from "./support.mjs";
+import { common, valueOf } from "./support.mjs";
 
 const HERE = "5491150002222@c.us";
 const BY_LID = "99@lid";
@@ -29,7 +29,7 @@ function page({ here = [], stored = [], modules = {}, version = "2.3000.10489014
   const asked = [];
   const acts = [];
   const shared = {
-    resolve: ([module, name]) => (name ? modules[module]?.[name] : modules[module]), nameOf: (home) => home.join("."), inventory: { names: () => [] },
+    resolve: ([module, name]) => (name ? modules[module]?.[name] : modules[module]), nameOf: (home) => home.join("."), inventory: { names: () => [] }, messages: common().messages,
     NOT_FINAL: ["ERROR_NETWORK"], wordOf: (error) => String(error.message), hearing: { onOwnAction: (...act) => acts.push([act[0], String(act[1]), ...act.slice(2)]) },
   };
   const chat = { id: wid(HERE) };

@@ -8,6 +8,9 @@ export const read = (path) => readFileSync(new URL(`../../${path}`, import.meta.
 /** The value of a script that is one expression, as the service runs it in a page. */
 export const valueOf = (path, globals = {}) => vm.runInNewContext(read(path), globals);
 
+/** What the adapters know in common, on a page that has nothing yet. */
+export const common = () => valueOf("src/whatsapp/page/whatsapp.js", { document: { querySelector: () => null, querySelectorAll: () => [] }, window: {} });
+
 /** Runs classic scripts in one page, and gives its globals. */
 export function pageWith(globals, ...paths) {
   const page = vm.createContext({ ...globals });

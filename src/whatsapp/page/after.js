@@ -10,7 +10,7 @@
 (function after(shared) {
   "use strict";
 
-  const { resolve, nameOf } = shared;
+  const { resolve, nameOf, messages } = shared;
 
   const NAMES = {
     after: {
@@ -56,26 +56,8 @@
   // --- Which message ---------------------------------------------------------------------------------------------------
 
   // The full id as it was given, in parts. Without one it is a message that the service has sent.
-  const partsOf = (id) => {
-    const [side, chat, , author] = id ? String(id).split("_") : ["true"];
-    return { isOwn: side === "true", chat, author };
-  };
-  // The other address of a person, as far as the page knows it. A group has none, and these functions of the page may throw for one.
-  const otherOf = (wid, page) => {
-    if (isGroup(wid)) return undefined;
-    return wid.isLid?.() ? page.numberOf?.(wid) : page.lidOf?.(wid);
-  };
-  const addressesOf = (address, page) => [address, otherOf(page.createWid(address), page)].filter(Boolean).map(String);
-  // Whether an id of the page's is that of the message. The last part alone does not tell: its sender chooses it, so anybody may write
-  // a message whose last part is that of another one, in any chat with this account.
-  const isKeyOf = ({ key, id, chats }, page) => (each) => {
-    if (each?.id !== key) return false;
-    const meant = partsOf(id);
-    if (Boolean(each.fromMe) !== meant.isOwn || !chats.has(String(each.remote))) return false;
-    // Own messages have this account as their author, by either of its addresses.
-    const { author } = partsOf(each);
-    return meant.isOwn || !meant.author || !author || addressesOf(meant.author, page).includes(author);
-  };
+  const partsOf = (id) => (id ? messages.partsOf(id) : { isOwn: true });
+  const isKeyOf = ({ key, id, chats }, page) => messages.isIdOf({ ...partsOf(id), key, chats }, page);
   // The full ids that it may have: as it was given, and in the chat as that is called now.
   const idsOf = ({ key, id, chat }, page) => {
     const { isOwn, chat: before, author } = partsOf(id);
@@ -121,7 +103,7 @@
 
   // The chat as it is called now: a person's may have moved from a number to a LID. None is made for it.
   const modelOf = (wid, page) => {
-    const other = otherOf(wid, page);
+    const other = messages.otherOf(wid, page);
     return page.Chats.get(wid) ?? (other && page.Chats.get(other));
   };
   const located = async (ask, page) => {
@@ -130,7 +112,7 @@
     const chat = isGroup(wid) ? String(await page.latestChat(wid)) : String(modelOf(wid, page)?.id ?? wid);
     // By each name that it has had, since a message keeps the one of its time.
     const named = [chat, String(wid), partsOf(ask.id).chat].filter((each) => each && isChat(each));
-    return { ...ask, chat, chats: new Set(named.flatMap((each) => addressesOf(each, page))) };
+    return { ...ask, chat, chats: new Set(named.flatMap((each) => messages.addressesOf(each, page))) };
   };
 
   // --- What is so already ----------------------------------------------------------------------------------------------

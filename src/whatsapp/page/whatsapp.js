@@ -284,6 +284,34 @@ return {
     }
     return null;
   },
+  // Which message is meant. Its last part alone does not tell: the sender chooses it, so anybody may write a message whose last part is
+  // that of another one, in any chat with this account.
+  messages: {
+    // The parts of a full id: whose message, in which chat, its inner id, and in a group who wrote it. Of an inner id alone: that.
+    partsOf(id) {
+      const [side, chat, key, author] = String(id).split("_");
+      return key ? { isOwn: side === "true", chat, key, author } : { key: side };
+    },
+    // The other address of a person, as far as the page knows it. A group has none, and these functions of the page may throw for one.
+    otherOf(wid, page) {
+      if (String(wid).endsWith("@g.us")) return undefined;
+      return wid.isLid?.() ? page.numberOf?.(wid) : page.lidOf?.(wid);
+    },
+    // By each name that a chat or a person has.
+    addressesOf(address, page) {
+      return [address, this.otherOf(page.createWid(address), page)].filter(Boolean).map(String);
+    },
+    // Whether an id of the page's is that of this message, as far as more than its inner id is known of it. `chats` are addresses of the
+    // chat, a Set. Own messages have this account as their author, by either of its addresses.
+    isIdOf({ key, isOwn, author, chats }, page) {
+      return (each) => {
+        if (each?.id !== key || !chats.has(String(each.remote))) return false;
+        if (isOwn !== undefined && Boolean(each.fromMe) !== isOwn) return false;
+        const { author: by } = this.partsOf(each);
+        return isOwn || !author || !by || this.addressesOf(author, page).includes(by);
+      };
+    },
+  },
   // What findOrCreateLatestChat wants to know: for what a chat is made. Other origins are refused or reported (wa-js #3573).
   CHAT_ORIGIN: "createChat",
   // Where the page says that the phone wants a passkey.
