@@ -111,6 +111,7 @@ fn event(chat: &str, number: usize) -> NewEvent {
         session: "51".to_owned(),
         kind: EventKind::Message,
         once: format!("{chat}-{number}").into(),
+        who: None,
         chat: Some(chat.into()),
         me: Me::default(),
         happened_at: Timestamp::from_second(1_790_000_000).unwrap(),

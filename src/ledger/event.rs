@@ -6,7 +6,10 @@
 use jiff::Timestamp;
 
 pub use crate::heard::Source;
-use crate::masked::{Number, Text, WaId};
+use crate::{
+    heard::Person,
+    masked::{Number, Text, WaId},
+};
 
 /// Kinds of events, by the words that callers know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,9 +101,12 @@ pub struct NewEvent {
     pub session: String,
     /// What happened.
     pub kind: EventKind,
-    /// What tells it from every other event of its session. The same event has the same one, however often it is heard, and by
-    /// whichever way: by WhatsApp's own ids.
+    /// What tells it from every other event of its session, together with [`who`](Self::who). The same event has the same one,
+    /// however often it is heard, and by whichever way: by WhatsApp's own ids.
     pub once: WaId,
+    /// The other person of the chat, or the author in a group, where there is one: the id of a message is its author's choice, and
+    /// another author may choose the same. Either address may be missing here and known another time.
+    pub who: Option<Person>,
     /// The chat that it happened in. Events of one chat are delivered in their order.
     pub chat: Option<WaId>,
     /// The account.

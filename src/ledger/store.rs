@@ -15,6 +15,7 @@ pub(super) mod places;
 pub(super) mod readers;
 pub(super) mod sends;
 pub(super) mod stamp;
+pub(super) mod who;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
@@ -75,6 +76,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("owed.sql")),
         M::up(include_str!("numberless.sql")),
         M::up(include_str!("places.sql")),
+        M::up(include_str!("who.sql")),
     ])
 });
 

@@ -382,6 +382,7 @@ impl From<PrepareError> for SendError {
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
             | PrepareError::NotUploaded(_)
+            | PrepareError::MediaRefused(_)
             | PrepareError::Silent(_)
             | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
         }

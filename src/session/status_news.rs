@@ -67,6 +67,7 @@ impl StatusLog {
             kind: EventKind::Status,
             // The same state comes repeatedly, and each time is another event.
             once: format!("status {:032x}", rand::random::<u128>()).into(),
+            who: None,
             chat: None,
             me: Me {
                 phone: snapshot.linked_account().cloned(),

@@ -559,6 +559,9 @@ pub enum PrepareError {
     /// The file of the message did not reach WhatsApp's server, which says nothing about the message.
     #[error("{0}; nothing was sent, and the same request can be made again")]
     NotUploaded(String),
+    /// WhatsApp does not take the file of the message: too large, or forbidden. It will not take it the next time either.
+    #[error("{0}")]
+    MediaRefused(String),
     /// The profile is older than what was sent to this recipient, who would not see the message, and the page cannot begin a new
     /// Signal session.
     #[error("{0}")]
@@ -573,6 +576,7 @@ impl PrepareError {
             | Self::NotInGroup
             | Self::Target(_)
             | Self::Failed(_)
+            | Self::MediaRefused(_)
             | Self::Stale(_) => true,
             Self::Unanswered(_) | Self::NotUploaded(_) | Self::Silent(_) | Self::Interrupted(_) => {
                 false

@@ -16,7 +16,7 @@ use super::{
     bridge::{self, CallError, NO_SUCH_COMMAND},
 };
 use crate::{
-    heard::{Content, Numberless},
+    heard::{Content, Numberless, Person},
     masked::{Number, Text, WaId},
 };
 
@@ -86,8 +86,11 @@ pub struct Heard {
     /// What.
     #[serde(flatten)]
     pub content: Content,
-    /// Tells it from everything else that happens in the account, whichever way it is heard.
+    /// Tells it from everything else that happens in the account, whichever way it is heard, together with [`who`](Self::who).
     pub once: WaId,
+    /// See [`NewEvent::who`](crate::ledger::NewEvent::who).
+    #[serde(default)]
+    pub who: Option<Person>,
     /// The chat that it happened in.
     #[serde(default)]
     pub chat: Option<WaId>,
@@ -119,6 +122,7 @@ impl Heard {
         Self {
             content,
             once: once.into(),
+            who: None,
             chat: Some(chat.into()),
             at,
             late: false,

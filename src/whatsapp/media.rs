@@ -79,7 +79,7 @@ pub(super) async fn stage(
             "the page script is of an earlier version, which sends no media (PAGE_SCRIPTS_DIR)"
                 .to_owned(),
         ),
-        REFUSED => PrepareError::Failed(why.detail),
+        REFUSED => PrepareError::MediaRefused(why.detail),
         _ => PrepareError::Failed(format!("the page did not take the file: {}", why.detail)),
     })
 }

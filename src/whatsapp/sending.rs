@@ -194,6 +194,7 @@ impl Senders<'_> {
                 | PrepareError::NotInGroup
                 | PrepareError::Target(_)
                 | PrepareError::Failed(_)
+                | PrepareError::MediaRefused(_)
                 | PrepareError::Stale(_)),
             ) => HandOverError::NotHanded(why.to_string()),
         }

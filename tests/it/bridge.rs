@@ -192,6 +192,7 @@ pub(crate) fn event(chat: &str, is_own: bool, text: &str) -> NewEvent {
             EventKind::Message
         },
         once: text.into(),
+        who: None,
         chat: Some(format!("{chat}@c.us").as_str().into()),
         me: Me {
             phone: Some(ME.into()),

@@ -422,6 +422,32 @@ async fn a_server_that_takes_no_file_is_told_of_by_name_and_frees_the_key() {
     service.stop();
 }
 
+#[tokio::test]
+async fn a_file_that_whatsapp_refuses_for_good_is_not_uploaded_again_and_is_told_of_by_its_word() {
+    let (service, account) = Service::linked(&[]).await;
+    for (fault, word) in [
+        ("too_large", "ERROR_TOO_LARGE"),
+        ("forbidden", "ERROR_FORBIDDEN"),
+    ] {
+        service.faults(json!({ "media_upload": fault })).await;
+        let refused = service.sends_later(json!({ "data": PNG })).await;
+        let failed = becomes(&service, &refused, "failed").await;
+        assert_eq!(failed["code"], "SEND_FAILED", "{failed}");
+        let detail = failed["detail"].as_str().unwrap();
+        assert!(detail.contains(word), "{failed}");
+        let waited = service.send_media(json!({ "data": PNG })).await;
+        waited.assert_refused(500, "SEND_FAILED");
+        assert!(waited.text().contains(word), "{}", waited.text());
+    }
+    // Each was uploaded once: another adapter would upload the same file to the same server.
+    let log = service.log();
+    assert!(!log.contains("plain texts"), "{log}");
+    service.faults(json!({})).await;
+    assert_eq!(service.send_media(json!({ "data": PNG })).await.status, 200);
+    assert_eq!(service.taken(&account).await.len(), 1);
+    service.stop();
+}
+
 /// The kernel's word on how much memory of its own a process has, in bytes.
 pub(crate) fn own_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

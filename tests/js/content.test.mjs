@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { webcrypto } from "node:crypto";
 
-import { valueOf } from "./support.mjs";
+import { common, valueOf } from "./support.mjs";
 
 const HERE = "5491150002222@c.us";
 const BY_LID = "99@lid";
@@ -12,7 +12,7 @@ const BY_LID = "99@lid";
 const wid = (text) => ({ user: text.split("@")[0], isLid: () => text.endsWith("@lid"), isGroup: () => text.endsWith("@g.us"), toString: () => text });
 const held = (id, more = {}) => {
   const [fromMe, remote, key] = id.split("_");
-  return { id: { id: key, remote: wid(remote), fromMe: fromMe === "true" }, msgContextInfo: (chat) => ({ quotedStanzaID: key, quotedIn: String(chat) }), ...more };
+  return { id: { id: key, remote: wid(remote), fromMe: fromMe === "true", toString: () => id }, msgContextInfo: (chat) => ({ quotedStanzaID: key, quotedIn: String(chat), quotedId: id }), ...more };
 };
 
 /** The script in a page that holds these messages, and has others in its database. */
@@ -20,7 +20,7 @@ function content({ here = [], stored = [], modules = {} } = {}) {
   const asked = [];
   const required = (module) => modules[module];
   const shared = {
-    required, resolve: ([module, name]) => required(module)?.[name], nameOf: (home) => home.join("."), inventory: { names: () => [] },
+    required, resolve: ([module, name]) => required(module)?.[name], nameOf: (home) => home.join("."), inventory: { names: () => [] }, messages: common().messages,
     isByLid: (chat, model) => chat.isLid() || Boolean(model?.groupMetadata?.isLidAddressingMode),
   };
   const page = {
@@ -111,4 +111,24 @@ test("a message of another chat, or one that cannot be answered, is not quoted; 
   assert.deepEqual(status.asked, []);
   const deleted = content({ here: [held(`false_${HERE}_3A5F`)], modules: { WAWebMsgReply: { canReplyMsg: () => false } } });
   await assert.rejects(deleted.fields({ quote: "3A5F" }), { code: "NO_QUOTE" });
+});
+
+test("an answer quotes the message that is meant, and none that has the same last part", async () => {
+  const group = "1203630412@g.us";
+  const all = [`true_${HERE}_3A5F`, `false_${HERE}_3A5F`, `false_${group}_3A5F_77@lid`, `false_${group}_3A5F_${BY_LID}`, `true_${group}_3A5F_1@lid`].map((id) => held(id));
+  for (const [where, more] of [["memory", { here: all }], ["database", { stored: all }]]) {
+    const { fields } = content(more);
+    for (const [quote, chat] of [
+      [`false_${HERE}_3A5F`, HERE], [`true_${HERE}_3A5F`, HERE], [`false_${group}_3A5F_${BY_LID}`, group], [`false_${group}_3A5F_77@lid`, group], [`true_${group}_3A5F_1@lid`, group],
+    ]) {
+      assert.equal((await fields({ quote }, { chat })).quotedId, quote, where);
+    }
+    // By the other address of its author.
+    assert.equal((await fields({ quote: `false_${group}_3A5F_${HERE}` }, { chat: group })).quotedId, `false_${group}_3A5F_${BY_LID}`, where);
+    await assert.rejects(fields({ quote: `false_${group}_3A5F_55@lid` }, { chat: group }), { code: "NO_QUOTE" }, where);
+    // Its last part alone does not say which of them.
+    for (const chat of [HERE, group]) await assert.rejects(fields({ quote: "3A5F" }, { chat }), { code: "NO_QUOTE" }, `${where} ${chat}`);
+  }
+  const apart = content({ here: [all[1]], stored: [all[0]] });
+  await assert.rejects(apart.fields({ quote: "3A5F" }), { code: "NO_QUOTE" });
 });

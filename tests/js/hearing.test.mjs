@@ -364,3 +364,23 @@ test("an edit by a clock that goes slow is found when a page begins", async () =
   const events = await all({ walks: 1, since, reach: since - 24 * 3_600_000 });
   assert.deepEqual(events.map(({ kind }) => kind), ["message.edited"], "the message itself was heard before");
 });
+
+test("a message of another person under the same id is another one, and each says whose it is", async () => {
+  const { tell, stored, ask, all } = page();
+  const [ana, beto, group] = ["5491150002222@c.us", "77@lid", "120@g.us"];
+  const heard = [
+    message("3A01", { remote: ana }), message("3A01", { remote: ana }), message("3A01", { remote: beto }),
+    message("3A01", { remote: group, author: ana }), message("3A01", { remote: group, author: beto }), message("3A01", { remote: group, author: beto }),
+  ];
+  // The first ones are held back, until the walk has found them as well.
+  for (const msg of heard) tell("add", msg);
+  stored.push(...heard.filter((msg, nth) => ![1, 5].includes(nth)).map(row));
+  const events = await all();
+  assert.deepEqual(events.map(({ once, who }) => [once, who.phone ?? who.lid]), [
+    ["message in person 3A01", "5491150002222"], ["message in person 3A01", beto], [`message in ${group} 3A01`, "5491150002222"], [`message in ${group} 3A01`, beto],
+  ]);
+  for (const msg of heard) tell("add", msg);
+  assert.deepEqual(ask().events, []);
+  tell("add", message("3EB0", { remote: group, fromMe: true }));
+  assert.equal(ask().events[0].who, null, "this account's own in a group are nobody else's");
+});

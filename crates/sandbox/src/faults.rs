@@ -276,6 +276,8 @@ pub(super) enum MediaUploadFault {
     Refused,
     /// The server finds it too large (413).
     TooLarge,
+    /// The server does not allow it (403).
+    Forbidden,
     /// The server does not answer, until the fault is cleared.
     Never,
 }

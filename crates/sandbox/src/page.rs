@@ -186,6 +186,7 @@ pub(super) async fn upload(
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         Some(MediaUploadFault::TooLarge) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Some(MediaUploadFault::Forbidden) => return StatusCode::FORBIDDEN.into_response(),
         Some(MediaUploadFault::Never) => {
             until_healed(&app, &headers, |faults| faults.media_upload.is_none()).await;
         }

@@ -198,6 +198,7 @@ impl Stage {
             session: event.session,
             kind,
             once: once.into(),
+            who: None,
             chat: Some(data["chat"].as_str().unwrap().into()),
             me: Me {
                 phone: event.me.phone,
@@ -572,6 +573,7 @@ async fn a_chat_that_fails_holds_up_no_other_and_all_is_reported_in_the_order_of
             session: event.session,
             kind: EventKind::Message,
             once: format!("{chat}{text}").as_str().into(),
+            who: None,
             chat: Some(format!("{chat}@c.us").as_str().into()),
             me: event.me,
             happened_at: event.happened_at,

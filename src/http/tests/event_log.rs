@@ -17,6 +17,7 @@ pub(super) fn event(session: &str, once: &str, kind: EventKind) -> NewEvent {
         session: session.to_owned(),
         kind,
         once: once.into(),
+        who: None,
         chat: Some("5491158254201@c.us".into()),
         me: Me {
             phone: Some("5491150000001".into()),

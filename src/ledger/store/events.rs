@@ -9,7 +9,10 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-use super::{File, StoreError, consumers};
+use super::{
+    File, StoreError, consumers,
+    who::{Likeness, Who},
+};
 use crate::{
     heard::{EVENT_ID_START, HeardEdit, HeardMessage, Numberless, Quoted},
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
@@ -32,13 +35,16 @@ const MOST_KEPT: i64 = 1_000_000;
 /// Events without a number that one question looks at. Few persons hide theirs.
 const MOST_NUMBERLESS: i64 = 2000;
 
+/// Messages of different persons under one id that are kept. No two phones choose the same one, so more than one is a forgery.
+const MOST_ALIKE: usize = 20;
+
 /// Statements that run often, or over many rows. None may scan the whole table: a test has `SQLite` explain each.
 pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const AFTER: &str = "SELECT * FROM events WHERE seq > ?1 ORDER BY seq";
     pub(in crate::ledger) const AGES: &str = "SELECT seq, written_at FROM events WHERE seq > ?1 AND written_at <= ?3 ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const APPEND: &str =
-        "INSERT INTO events (id, session, kind, once, chat, account, account_lid, happened_at, written_at, is_late, source, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (session, once) DO NOTHING";
+        "INSERT INTO events (id, session, kind, once, chat, account, account_lid, happened_at, written_at, is_late, source, data, who)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (session, once) DO NOTHING";
     pub(in crate::ledger) const IS_SEND: &str =
         "SELECT 1 FROM sends WHERE session = ?2 AND (key = ?1 OR wa_key = ?1)";
     pub(in crate::ledger) const FORGET_DATA: &str =
@@ -62,6 +68,9 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const BY_ID: &str = "SELECT * FROM events WHERE id = ?1";
     pub(in crate::ledger) const IS_WRITTEN: &str =
         "SELECT 1 FROM events WHERE session = ?1 AND once = ?2";
+    pub(in crate::ledger) const WHOSE: &str =
+        "SELECT seq, who, happened_at FROM events WHERE session = ?1 AND once = ?2";
+    pub(in crate::ledger) const LEARN_WHO: &str = "UPDATE events SET who = ?2 WHERE seq = ?1";
     pub(in crate::ledger) const BY_ONCE: &str =
         "SELECT data FROM events WHERE session = ?1 AND once = ?2 AND data IS NOT NULL";
     pub(in crate::ledger) const SOURCE: &str =
@@ -69,12 +78,14 @@ pub(in crate::ledger) mod statements {
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 12] = [
+    pub(in crate::ledger) const ALL: [&str; 14] = [
         AFTER,
         BY_ID,
         AGES,
         NUMBERLESS,
         IS_WRITTEN,
+        WHOSE,
+        LEARN_WHO,
         BY_ONCE,
         SOURCE,
         IS_SEND,
@@ -101,14 +112,11 @@ pub(in crate::ledger) fn append(
     new: &NewEvent,
     terms: Terms,
 ) -> Result<Option<i64>, StoreError> {
-    let once = hash(&new.once);
+    let who = new.who.as_ref().and_then(|who| Who::of(who, &new.once));
     // An insertion that meets a row uses a place up all the same, and a page says much of what it has said before once more.
-    let is_written = file
-        .prepare_cached(statements::IS_WRITTEN)?
-        .exists(params![new.session, once])?;
-    if is_written {
+    let Some(once) = free_once(file, new, who)? else {
         return Ok(None);
-    }
+    };
     let source = source_of(file, new, terms.sends_since)?;
     let data = if terms.keeps_texts {
         None
@@ -136,8 +144,58 @@ pub(in crate::ledger) fn append(
         new.is_late,
         source.map(Source::as_str),
         &**data,
+        who,
     ])?;
     Ok((appended > 0).then(|| file.last_insert_rowid()))
+}
+
+/// What the event is known by from now on; `None` when it was written down before. The first person's has the id as it is, and another
+/// person's the next free name beside it.
+fn free_once(file: &File, new: &NewEvent, who: Option<Who>) -> Result<Option<Vec<u8>>, StoreError> {
+    for nth in 0..MOST_ALIKE {
+        let once = hash_of_nth(&new.once, nth);
+        let written = file
+            .prepare_cached(statements::WHOSE)?
+            .query_row(params![new.session, once], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        let Some((seq, written, happened_at)) = written else {
+            return Ok(Some(once));
+        };
+        let (seq, written, happened_at): (i64, Option<Who>, i64) = (seq, written, happened_at);
+        let (Some(written), Some(who)) = (written, who) else {
+            return Ok(None);
+        };
+        match written.likeness(who) {
+            Likeness::Same => {
+                let known = written.with(who);
+                if known != written {
+                    file.prepare_cached(statements::LEARN_WHO)?
+                        .execute(params![seq, known])?;
+                }
+                return Ok(None);
+            }
+            // WhatsApp's server dates what comes in, so the same message has the same time. Of other events that is not certain.
+            Likeness::Unclear
+                if !matches!(new.kind, EventKind::Message | EventKind::Waiting)
+                    || happened_at == new.happened_at.as_millisecond() =>
+            {
+                return Ok(None);
+            }
+            Likeness::Unclear | Likeness::Other => {}
+        }
+    }
+    Ok(None)
+}
+
+/// What the event of the nth person under one id is known by.
+fn hash_of_nth(once: &str, nth: usize) -> Vec<u8> {
+    if nth == 0 {
+        hash(once)
+    } else {
+        hash(&format!("{once} {nth}"))
+    }
 }
 
 fn hash(once: &str) -> Vec<u8> {
@@ -172,25 +230,26 @@ pub(in crate::ledger) fn numberless(
     Ok(found)
 }
 
-/// The full id of a message that was heard in a chat with a person, by its inner one. That of a message in a group cannot be found so:
-/// the log knows it by its group as well.
+/// The full id of a message that was heard in a chat with a person, by its inner one; `None` also where several persons have a message
+/// with it. That of a message in a group cannot be found so: the log knows it by its group as well.
 pub(in crate::ledger) fn heard_id(
     file: &File,
     session: &str,
     key: &str,
 ) -> Result<Option<WaId>, StoreError> {
+    let mut found = Vec::new();
     for side in ["in", "own"] {
-        let once = once_of_message(side, None, key);
-        let data: Option<String> = file
-            .prepare_cached(statements::BY_ONCE)?
-            .query_row(params![session, once], |row| row.get(0))
-            .optional()?;
-        let message = data.and_then(|data| serde_json::from_str::<HeardMessage>(&data).ok());
-        if let Some(message) = message {
-            return Ok(Some(message.id));
+        for nth in 0..2 {
+            let once = hash_of_nth(&once_of_message(side, None, key), nth);
+            let data: Option<String> = file
+                .prepare_cached(statements::BY_ONCE)?
+                .query_row(params![session, once], |row| row.get(0))
+                .optional()?;
+            let message = data.and_then(|data| serde_json::from_str::<HeardMessage>(&data).ok());
+            found.extend(message.map(|message| message.id));
         }
     }
-    Ok(None)
+    Ok(found.pop().filter(|_| found.is_empty()))
 }
 
 /// The same data with less in it, for an operator who wants no text of a send on disk: its caller knows what it says.
@@ -201,11 +260,8 @@ fn shortened<T: Serialize + DeserializeOwned>(data: &Text, shorter: impl FnOnce(
 }
 
 /// What tells a message from every other event of its session, as the page's script has it. `side`: `own`, or `in`.
-fn once_of_message(side: &str, group: Option<&str>, key: &str) -> Vec<u8> {
-    hash(&format!(
-        "message {side} {} {key}",
-        group.unwrap_or("person")
-    ))
+fn once_of_message(side: &str, group: Option<&str>, key: &str) -> String {
+    format!("message {side} {} {key}", group.unwrap_or("person"))
 }
 
 /// The data of a message without the text of the message that it answers, where that one is a send of this service; `None` where
@@ -253,7 +309,7 @@ fn source_of(
         return Ok(is_remembered.then_some(Source::Phone));
     }
     let chat = new.chat.as_deref().filter(|chat| chat.ends_with("@g.us"));
-    let once = once_of_message("own", chat, key);
+    let once = hash(&once_of_message("own", chat, key));
     let written = file
         .prepare_cached(statements::SOURCE)?
         .query_row(params![new.session, once], |row| {

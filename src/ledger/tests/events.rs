@@ -3,13 +3,17 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::ledger::{notes::EVENT_CAPACITY, store::events::statements};
+use crate::{
+    heard::Person,
+    ledger::{notes::EVENT_CAPACITY, store::events::statements},
+};
 
 pub(super) fn event(session: &str, once: &str) -> NewEvent {
     NewEvent {
         session: session.to_owned(),
         kind: EventKind::Message,
         once: once.into(),
+        who: None,
         chat: Some("5491158254201@c.us".into()),
         me: Me {
             phone: Some("5491150000001".into()),
@@ -232,6 +236,97 @@ async fn a_text_that_this_service_has_edited_is_not_in_the_log_where_no_text_of_
     assert_eq!(has_words, [(true, false), (true, true)]);
 }
 
+/// What came in from this person at this second under one id.
+fn from(phone: Option<&str>, lid: Option<&str>, second: i64) -> NewEvent {
+    NewEvent {
+        who: Some(Person {
+            phone: phone.map(Into::into),
+            lid: lid.map(Into::into),
+            name: None,
+        }),
+        happened_at: jiff::Timestamp::from_second(second).unwrap(),
+        ..event("51", "message in person 3A5F")
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_another_person_under_the_same_id_is_another_one_and_that_of_one_person_is_not()
+ {
+    let (folder, ledger) = opened();
+    let places = async |ledger: &Ledger, heard: Vec<NewEvent>| {
+        let places = ledger.append(heard).await.unwrap();
+        places.iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    let ana = || from(Some("1"), Some("1@lid"), 100);
+    let first = vec![
+        from(None, Some("1@lid"), 100),
+        // The same person, by the number as well and then by it alone.
+        ana(),
+        from(Some("1"), None, 100),
+        // Others.
+        from(Some("2"), None, 200),
+        from(Some("3"), Some("3@lid"), 300),
+    ];
+    assert_eq!(
+        places(&ledger, first).await,
+        [true, false, false, true, true]
+    );
+    ledger.close().await;
+    // What is personal of a row is forgotten, and it is still known whose it was.
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    file.execute("UPDATE events SET data = NULL, chat = NULL", [])
+        .unwrap();
+    drop(file);
+    let ledger = open(options(folder.path()));
+    let again = vec![
+        ana(),
+        from(Some("9"), Some("1@lid"), 100),
+        // Nothing that is known of either is known of the other one, but when the message was written.
+        from(None, Some("2@lid"), 200),
+        from(None, Some("3@lid"), 300),
+        from(None, Some("4@lid"), 400),
+        from(Some("5"), Some("5@lid"), 100),
+    ];
+    assert_eq!(
+        places(&ledger, again).await,
+        [false, false, false, false, true, true]
+    );
+    // An earlier version has not written down whose its events are; nor is it said of what is heard on the screen.
+    let told = |who, once: &str| NewEvent {
+        who,
+        ..event("51", once)
+    };
+    let unsaid = vec![
+        told(None, "a"),
+        told(ana().who, "a"),
+        told(None, "message in person 3A5F"),
+    ];
+    assert_eq!(places(&ledger, unsaid).await, [true, false, false]);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_whose_chat_has_another_address_by_now_is_the_same_one() {
+    let (_folder, ledger) = opened();
+    let ack = |heard: NewEvent| NewEvent {
+        kind: EventKind::Ack,
+        ..heard
+    };
+    let heard = vec![
+        ack(from(Some("1"), None, 100)),
+        ack(from(None, Some("1@lid"), 200)),
+    ];
+    assert_eq!(ledger.append(heard).await.unwrap(), [Some(1), None]);
+}
+
+#[tokio::test]
+async fn a_forged_id_is_not_kept_without_end() {
+    let (_folder, ledger) = opened();
+    let names: Vec<String> = (0..100).map(|nth| nth.to_string()).collect();
+    let heard = names.iter().map(|name| from(Some(name), None, 100));
+    let places = ledger.append(heard.collect()).await.unwrap();
+    assert_eq!(places.iter().flatten().count(), 20);
+}
+
 #[tokio::test]
 async fn a_message_of_a_person_is_found_by_its_inner_id_in_its_own_session_only() {
     let (_folder, ledger) = opened();
@@ -258,6 +353,19 @@ async fn a_message_of_a_person_is_found_by_its_inner_id_in_its_own_session_only(
     assert_eq!(of("51", "3A5F").await.as_deref(), Some("false_1@c.us_3A5F"));
     assert_eq!(of("52", "3A5F").await, None);
     assert_eq!(of("51", "3A60").await, None);
+
+    // Of two persons' messages with one id neither is meant more than the other one.
+    let of_person = |number: &str| NewEvent {
+        who: from(Some(number), None, 0).who,
+        ..heard(
+            "message in person 3A61",
+            &format!("false_{number}@c.us_3A61"),
+        )
+    };
+    ledger.append(vec![of_person("1")]).await.unwrap();
+    assert_eq!(of("51", "3A61").await.as_deref(), Some("false_1@c.us_3A61"));
+    ledger.append(vec![of_person("2")]).await.unwrap();
+    assert_eq!(of("51", "3A61").await, None);
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub(super) fn entry(session: &ClienteId, me: &Me, heard: Heard) -> NewEvent {
         session: session.to_string(),
         kind,
         once: heard.once,
+        who: heard.who,
         chat: heard.chat,
         me: me.clone(),
         happened_at,

@@ -286,7 +286,9 @@ impl InFlight {
                     PrepareError::Unanswered(_) => {
                         self.fail(&entry, Failure::NotChecked, &why.to_string());
                     }
-                    PrepareError::Interrupted(_) | PrepareError::Failed(_) => {
+                    PrepareError::Interrupted(_)
+                    | PrepareError::Failed(_)
+                    | PrepareError::MediaRefused(_) => {
                         self.fail(&entry, Failure::NotTaken, &why.to_string());
                     }
                 }

@@ -288,6 +288,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                 PrepareError::Failed(_)
                 | PrepareError::Unanswered(_)
                 | PrepareError::NotUploaded(_)
+                | PrepareError::MediaRefused(_)
                 | PrepareError::Silent(_)
                 | PrepareError::Interrupted(_)
                 | PrepareError::NotInGroup

@@ -7,7 +7,7 @@
 (function content(shared) {
   "use strict";
 
-  const { resolve, nameOf } = shared;
+  const { resolve, nameOf, messages } = shared;
 
   const NAMES = {
     content: {
@@ -19,37 +19,30 @@
   const PURPOSES = { content: { use: "answers and places", jobs: [] } };
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
-  const isUser = (chat) => /@(c\.us|lid)$/.test(chat);
-
-  // The parts of a full id: whose message, in which chat, its inner id, and in a group who wrote it. Of an inner id alone: that.
-  const partsOf = (quote) => {
-    const [own, chat, key, author] = quote.split("_");
-    return key ? { own, chat, key, author } : { key: quote };
-  };
   // The ids that the message to answer may have in this chat, whose address may be another one by now.
   const idsOf = (quote, chat) => {
-    const { own, chat: before, key, author } = partsOf(quote);
+    const { isOwn, chat: before, key, author } = messages.partsOf(quote);
     const tail = author ? `_${author}` : "";
-    const sides = own ? [own] : ["true", "false"];
+    const sides = isOwn === undefined ? [true, false] : [isOwn];
     const here = sides.map((side) => `${side}_${chat}_${key}${tail}`);
     return before && before !== chat ? [...here, quote] : here;
   };
 
-  // Two addresses of one person: a number and a LID.
-  const isSamePerson = (one, other, page) => {
-    const number = (chat) => String(page.numberOf?.(page.createWid(chat)) ?? chat);
-    return isUser(one) && isUser(other) && number(one) === number(other);
-  };
   // The message that is to be answered. The collection holds what was looked at lately; the rest is asked of the page's database.
   const quoted = async (quote, chat, page) => {
-    const { chat: before, key } = partsOf(quote);
+    const meant = messages.partsOf(quote);
     const here = String(chat.id);
+    const chats = new Set([here, meant.chat].filter(Boolean).flatMap((each) => messages.addressesOf(each, page)));
     // A look at the status updates of others can end a link (OpenWA #1072).
-    if (before && before !== here && !isSamePerson(before, here, page)) return null;
-    const isMeant = (message) => message?.id?.id === key && [here, before].includes(String(message.id.remote));
-    const held = page.Messages.getModelsArray?.().find(isMeant);
-    if (held) return held;
-    return (await page.Messages.getMessagesById?.(idsOf(quote, here)))?.messages?.find(isMeant) ?? null;
+    if (meant.chat && !messages.addressesOf(here, page).includes(meant.chat) && !messages.addressesOf(meant.chat, page).includes(here)) return null;
+    const isIdOf = messages.isIdOf({ ...meant, chats }, page);
+    const isMeant = (message) => isIdOf(message?.id);
+    const held = page.Messages.getModelsArray?.().filter(isMeant) ?? [];
+    if (meant.chat && held.length > 0) return held[0];
+    // By its inner id alone it may be more than one message, and neither is meant more than the other one.
+    const stored = (await page.Messages.getMessagesById?.(idsOf(quote, here)))?.messages?.filter(isMeant) ?? [];
+    const found = new Map([...stored, ...held].map((message) => [`${Boolean(message.id.fromMe)} ${messages.partsOf(message.id).author ?? ""}`, message]));
+    return found.size === 1 ? [...found.values()][0] : null;
   };
   const answerTo = async (quote, chat, page) => {
     const message = await quoted(quote, chat, page);

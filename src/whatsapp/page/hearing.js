@@ -134,10 +134,11 @@
   };
   const canWalk = () => Boolean(sources.find && sources.Chats);
   const hold = (event) => {
-    if (held.has(event.once)) return;
+    const mark = markOf(event);
+    if (held.has(mark)) return;
     if (held.size === 0) setTimeout(() => { if (!isWalking) letGo(); }, LONGEST_HOLD_MS);
     const size = JSON.stringify(event.data).length;
-    held.set(event.once, { event, size, since: performance.now() });
+    held.set(mark, { event, size, since: performance.now() });
     heldBytes += size;
     if (held.size <= MOST_HELD && heldBytes <= MOST_HELD_BYTES) return;
     // WhatsApp's store has the messages; that a number is known is said again by what is remembered here.
@@ -146,24 +147,28 @@
     heldBytes = 0;
     hasOverflowed = true;
   };
-  const unhold = (once) => {
-    const before = held.get(once);
+  const unhold = (mark) => {
+    const before = held.get(mark);
     if (!before) return null;
-    held.delete(once);
+    held.delete(mark);
     heldBytes -= before.size;
     return before;
   };
   const append = ({ event, since }) => {
-    remembered.add(event.once);
+    remembered.add(markOf(event));
     if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.values().next().value);
     put(event, since);
   };
-  const keep = (kind, once, { chat, at, late, own = null }, data) => {
-    if (remembered.has(once)) return;
-    const event = { kind, once, chat, at, late, own, data };
+  // `once` has the id that its author has chosen. So `who` belongs to it: the other person of the chat, or the author in a group. The
+  // service knows which of the same `once` are the same; here one person may be two for a moment, when only one address is known.
+  const markOf = ({ once, who }) => `${once} ${who?.lid ?? who?.phone ?? ""}`;
+  const keep = (kind, once, { chat, at, late, own = null, who = null }, data) => {
+    const event = { kind, once, who, chat, at, late, own, data };
+    const mark = markOf(event);
+    if (remembered.has(mark)) return;
     if (isFound) {
       // It has waited for room. What the listeners have heard as well is not late.
-      append(unhold(once) ?? { event });
+      append(unhold(mark) ?? { event });
     } else if (isFull() || hasOverflowed) {
       hasOverflowed = true;
     } else if (holds && canWalk()) {
@@ -174,20 +179,20 @@
   };
   // What was held back goes the way of all, behind what the walk has found. Its place is waited for.
   const release = async () => {
-    for (const once of held.keys()) {
+    for (const mark of held.keys()) {
       await room();
-      const before = unhold(once);
-      if (before && !remembered.has(once)) append(before);
+      const before = unhold(mark);
+      if (before && !remembered.has(mark)) append(before);
     }
     holds = false;
   };
   // The same at once, when there was no walk.
   const letGo = () => {
     holds = false;
-    for (const once of [...held.keys()]) {
-      const before = unhold(once);
+    for (const mark of [...held.keys()]) {
+      const before = unhold(mark);
       if (isFull()) hasOverflowed = true;
-      else if (!remembered.has(once)) append(before);
+      else if (!remembered.has(mark)) append(before);
     }
   };
 
@@ -226,6 +231,13 @@
   const readerOf = (msg) => {
     if (isGroup(msg.id.remote)) return undefined;
     return msg.id.fromMe ? person(msg.id.remote) : me();
+  };
+  // Together with whom an id is one of a message: the other person of the chat, or the author in a group. An own message there needs none.
+  const whoOf = (id, author) => {
+    const wid = isGroup(id.remote) ? (id.fromMe ? null : author ?? id.participant) : id.remote;
+    if (!wid || !/@(c\.us|lid)$/.test(bare(wid))) return null;
+    const { phone, lid } = person(wid);
+    return { phone, lid };
   };
   const keyOf = (key) => key.id ?? String(key).split("_")[2] ?? String(key);
   // A size comes from the sender, and may be any number.
@@ -381,7 +393,7 @@
     const at = msg.t * 1000;
     const data = contentOf(msg);
     if (!fromMe) newest = Math.max(newest, at);
-    keep(kindOf(msg), onceOf(msg), { chat: data.chat, at, late: late || Boolean(msg.isOffline) || isAway(), own: fromMe ? key : null }, data);
+    keep(kindOf(msg), onceOf(msg), { chat: data.chat, at, late: late || Boolean(msg.isOffline) || isAway(), own: fromMe ? key : null, who: whoOf(msg.id, msg.author) }, data);
     noteNumberless(data);
   };
   const noteNow = () => {
@@ -395,7 +407,7 @@
 
   const onAck = (id, ack, at, late) => {
     if (!id?.fromMe || !isHeard(id.remote) || !(ack > 0 || ack < 0)) return;
-    keep("message.ack", `ack ${scope(id)} ${id.id} ${ack}`, { chat: String(id.remote), at, late, own: id.id }, { ...placeOf(id), ack, state: ack < 0 ? "failed" : WORDS[ack] ?? "played" });
+    keep("message.ack", `ack ${scope(id)} ${id.id} ${ack}`, { chat: String(id.remote), at, late, own: id.id, who: whoOf(id) }, { ...placeOf(id), ack, state: ack < 0 ? "failed" : WORDS[ack] ?? "played" });
   };
   // What the service does to messages by this page, by the id of its send: an event of it says so. The page gives it an id of its own, which the
   // service learns later than the event.
@@ -405,7 +417,7 @@
     const { id, latestEditMsgKey: edit, latestEditSenderTimestampMs: at } = msg;
     if (!id || !edit || !isHeard(id.remote) || isHistory(msg)) return;
     const own = id.fromMe ? actionOf("edit", id, String(textOf(msg)).trim()) ?? keyOf(edit) : null;
-    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: cut(textOf(msg)) });
+    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own, who: whoOf(id, msg.author) }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: cut(textOf(msg)) });
   };
   const onRevoked = (msg, late) => {
     const meant = msg.protocolMessageKey;
@@ -414,7 +426,7 @@
     const isOwnAct = msg.id.fromMe && !/^admin/.test(msg.subtype ?? "");
     const at = (msg.revokeTimestamp ?? msg.t) * 1000;
     const own = isOwnAct ? actionOf("revoke", meant) ?? msg.id.id : null;
-    keep("message.revoked", `revoke ${scope(meant)} ${meant.id}`, { chat: String(meant.remote), at, late, own }, {
+    keep("message.revoked", `revoke ${scope(meant)} ${meant.id}`, { chat: String(meant.remote), at, late, own, who: whoOf(meant) }, {
       ...placeOf(meant), is_own: meant.fromMe, by: isOwnAct ? me() : sender ? person(sender) : null, is_by_admin: /^admin/.test(msg.subtype ?? ""),
     });
   };
@@ -422,7 +434,7 @@
     const { id, reactionParentKey: parent, reactionText, reactionTimestamp, author, from } = reaction;
     if (!id?.id || !parent?.id || !isHeard(parent.remote)) return;
     const own = id.fromMe ? actionOf("reaction", parent, reactionText ?? "") ?? id.id : null;
-    keep("message.reaction", `reaction ${scope(parent)} ${id.id}`, { chat: String(parent.remote), at: Number(reactionTimestamp) || null, late, own }, {
+    keep("message.reaction", `reaction ${scope(parent)} ${id.id}`, { chat: String(parent.remote), at: Number(reactionTimestamp) || null, late, own, who: whoOf({ remote: parent.remote, fromMe: id.fromMe }, author ?? from) }, {
       ...placeOf(parent), from: id.fromMe ? me() : person(author ?? from), is_own: Boolean(id.fromMe), emoji: reactionText ? String(reactionText) : null,
     });
   };
@@ -600,7 +612,10 @@
     }
     await room();
     give(findNumbers);
-    const isKnown = (msg) => msg.type === "gp2" || remembered.has(onceOf(msg)) || held.has(onceOf(msg));
+    const isKnown = (msg) => {
+      const mark = markOf({ once: onceOf(msg), who: whoOf(msg.id, msg.author) });
+      return msg.type === "gp2" || remembered.has(mark) || held.has(mark);
+    };
     if (!young.list.every(isKnown)) await sleep(YOUNG_WAIT_MS);
     const old = { after: Infinity };
     for (const msg of young.list) {

@@ -152,7 +152,7 @@
     const entry = uploaded?.mediaEntry;
     if (!entry) {
       const stage = String(object.uploadStage ?? uploaded?.kind ?? "");
-      if (/TOO_LARGE|FORBIDDEN/.test(stage)) throw failure("MEDIA_REFUSED", `WhatsApp's server did not take the file (${stage})`);
+      if (/TOO_LARGE|FORBIDDEN|UNSUPPORTED/.test(stage)) throw failure("MEDIA_REFUSED", `WhatsApp's server did not take the file (${stage})`);
       throw failure("NOT_UPLOADED", `the file was not uploaded to WhatsApp (${stage})`);
     }
     return {

@@ -1,11 +1,15 @@
 //! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the real WhatsApp Web, unmodified,
 //! does its work on it. What the service does with that bundle, in both versions and on both builds, is in `adapters` and `pairing`.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
-use crate::adapters::{CURRENT, OLD, bundle};
+use crate::{
+    adapters::{CURRENT, OLD, bundle},
+    media::hash,
+};
 
 /// A page that shows a code, with the bundle in it.
 async fn with_wa_js(folder: &TempDir, package: &str, faults: Value) -> (Running, Chrome) {
@@ -196,6 +200,202 @@ async fn the_unmodified_wa_js_sends_files_and_loads_those_that_came() {
         )
         .await;
     assert_eq!(loaded, PNG);
+    sandbox.stop().await;
+}
+
+/// A film of half a second, as a browser makes it.
+const FILM: &str = "(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 48 });
+    const pen = canvas.getContext('2d');
+    const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: 'video/mp4;codecs=vp9' });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const ended = new Promise((done) => { recorder.onstop = done; });
+    recorder.start();
+    for (let nth = 0; nth < 10; nth += 1) {
+        pen.fillStyle = `rgb(${nth * 25}, 90, 90)`;
+        pen.fillRect(0, 0, 64, 48);
+        await new Promise((done) => setTimeout(done, 50));
+    }
+    recorder.stop();
+    await ended;
+    return new File(parts, 'gato.mp4', { type: 'video/mp4' });
+})()";
+
+#[tokio::test]
+async fn the_unmodified_wa_js_sends_every_kind_of_message() {
+    for lid_chats in [false, true] {
+        sends_every_kind(json!({"lid_chats": lid_chats})).await;
+    }
+}
+
+async fn sends_every_kind(faults: Value) {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder, CURRENT, faults).await;
+    let scanned = json!({"code": shown_code(&chrome).await, "number": ACCOUNT});
+    assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
+    chrome.until(LINKED).await;
+    let chat = format!("{FRIEND}@c.us");
+    let all: Vec<_> = crate::media::files();
+    let bytes = |wanted: &str| &all.iter().find(|(kind, ..)| *kind == wanted).unwrap().2;
+    let url = |kind: &str, mimetype: &str| {
+        json!(format!(
+            "data:{mimetype};base64,{}",
+            BASE64_STANDARD.encode(bytes(kind))
+        ))
+    };
+    // Gives the id, once the server has it.
+    let does = async |what: String| -> String {
+        let sent: Value = chrome
+            .value(&format!("{what}.then(async ({{ id, sendMsgResult }}) => ({{ id: String(id), result: await sendMsgResult }}))"))
+            .await;
+        assert_eq!(sent["result"]["messageSendResult"], "OK", "{what}: {sent}");
+        sent["id"].as_str().unwrap().to_owned()
+    };
+    let file = async |content: &str, options: Value| {
+        does(format!(
+            "WPP.chat.sendFileMessage('{chat}', {content}, {options})"
+        ))
+        .await
+    };
+
+    chrome.run(&format!("window.film = await {FILM}")).await;
+    let film: String = chrome
+        .value(
+            "film.arrayBuffer().then((bytes) => crypto.subtle.digest('SHA-256', bytes))
+                .then((hash) => Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join(''))",
+        )
+        .await;
+    let video = file("film", json!({"type": "video", "caption": "el gato"})).await;
+    let sound = url("audio", "audio/mpeg").to_string();
+    file(&sound, json!({"type": "audio", "filename": "timbre.mp3"})).await;
+    // A parameter is nothing that wa-js reads in an address.
+    let voice = url("voice", "audio/ogg").to_string();
+    file(
+        &voice,
+        json!({"type": "audio", "isPtt": true, "waveform": true, "mimetype": "audio/ogg; codecs=opus"}),
+    )
+    .await;
+    let picture = url("image", "image/png").to_string();
+    let sticker = file(&picture, json!({"type": "sticker"})).await;
+    file(
+        &picture,
+        json!({"type": "image", "isViewOnce": true, "caption": "una vez"}),
+    )
+    .await;
+    file(
+        &picture,
+        json!({"type": "image", "quotedMsg": video, "caption": "y el perro"}),
+    )
+    .await;
+    let place =
+        json!({"lat": -34.6037, "lng": -58.3816, "name": "Obelisco", "address": "Av. 9 de Julio"});
+    does(format!("WPP.chat.sendLocationMessage('{chat}', {place})")).await;
+    does(format!("WPP.chat.sendCreatePollMessage('{chat}', '¿Cuándo?', ['lunes', 'martes'], {{ selectableCount: 1 }})")).await;
+    does(format!(
+        "WPP.chat.sendVCardContactMessage('{chat}', {{ id: '{ACCOUNT}@c.us', name: 'Ana' }})"
+    ))
+    .await;
+    let answer = json!({"quotedMsg": video, "linkPreview": false});
+    let text = does(format!(
+        "WPP.chat.sendTextMessage('{chat}', 'miau', {answer})"
+    ))
+    .await;
+
+    let taken = sandbox.messages().await;
+    let key = |id: &str| id.split('_').nth(2).unwrap().to_owned();
+    let media: Vec<_> = taken
+        .iter()
+        .map(|message| &message["media"])
+        .take(6)
+        .collect();
+    let said = media.iter().map(|media| {
+        json!([
+            media["kind"],
+            media["mimetype"],
+            media["caption"],
+            media["problem"]
+        ])
+    });
+    let nothing = Value::Null;
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        [
+            json!(["video", "video/mp4", "el gato", nothing]),
+            json!(["audio", "audio/mpeg", "timbre.mp3", nothing]),
+            json!(["voice", "audio/ogg; codecs=opus", nothing, nothing]),
+            json!(["sticker", "image/webp", nothing, nothing]),
+            json!(["image", "image/jpeg", "una vez", nothing]),
+            json!(["image", "image/jpeg", "y el perro", nothing]),
+        ]
+    );
+    assert_eq!(
+        [
+            &media[0]["sha256"],
+            &media[1]["sha256"],
+            &media[2]["sha256"]
+        ],
+        [
+            &json!(film),
+            &json!(hash(bytes("audio"))),
+            &json!(hash(bytes("voice")))
+        ]
+    );
+    let once: Vec<_> = media
+        .iter()
+        .map(|media| media["view_once"] == true)
+        .collect();
+    assert_eq!(once, [false, false, false, false, true, false]);
+    let [.., answer, place, poll, card, quoting] = taken.as_slice() else {
+        panic!("{taken:?}");
+    };
+    assert_eq!(
+        (
+            &place["location"]["latitude"],
+            &place["location"]["longitude"],
+            &place["location"]["name"]
+        ),
+        (&json!(-34.6037), &json!(-58.3816), &json!("Obelisco")),
+        "{place}"
+    );
+    assert_eq!(
+        poll["poll"],
+        json!({"question": "¿Cuándo?", "options": ["lunes", "martes"], "choices": 1})
+    );
+    assert_eq!(card["contacts"][0]["name"], "Ana", "{card}");
+    assert_eq!(
+        (&quoting["body"], &quoting["quote"], &answer["quote"]),
+        (&json!("miau"), &json!(key(&video)), &json!(key(&video)))
+    );
+
+    // What was sent can be changed, whatever it is.
+    let done = async |what: String| chrome.run(&format!("await {what}")).await;
+    done(format!("WPP.chat.sendReactionToMessage('{video}', '👍')")).await;
+    done(format!(
+        "WPP.chat.editMessage('{text}', 'guau', {{ linkPreview: false }})"
+    ))
+    .await;
+    done(format!(
+        "WPP.chat.deleteMessage('{chat}', '{sticker}', true, true)"
+    ))
+    .await;
+    let changed = sandbox
+        .until_messages(|messages| {
+            messages
+                .iter()
+                .filter(|message| message["changes"] == 1)
+                .count()
+                == 3
+        })
+        .await;
+    assert_eq!(
+        (
+            &changed[0]["reaction"],
+            &changed[9]["edited"],
+            &changed[3]["deleted"]
+        ),
+        (&json!("👍"), &json!("guau"), &json!(true))
+    );
     sandbox.stop().await;
 }
 
