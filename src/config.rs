@@ -24,7 +24,7 @@ pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 use crate::{
     browser::{InvalidSnapshotKey, SnapshotKey},
     delivery::{DeliveryOptions, Schedule, SetWebhook},
-    received::{Bucket, Download, Place, ReceivedOptions},
+    received::{Bucket, Download, Location, ReceivedOptions},
     session::{ClienteId, SendLimits, StaleSends, StartLimits},
     whatsapp::AdapterName,
 };
@@ -378,7 +378,7 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours_at_least_one,
             ),
-            place: media_place(settings, data.join("media")),
+            location: media_location(settings, data.join("media")),
         };
         let pairing_life = sandbox
             .as_ref()
@@ -469,7 +469,10 @@ fn snapshot_key(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Opti
 }
 
 /// Where the files of messages are kept. What belongs to a bucket is looked at with it alone: other programs are set by the same names.
-fn media_place(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, usual: PathBuf) -> Place {
+fn media_location(
+    settings: &mut Settings<impl Fn(&str) -> Option<Found>>,
+    usual: PathBuf,
+) -> Location {
     const ID: &str = "AWS_ACCESS_KEY_ID";
     const KEY: &str = "AWS_SECRET_ACCESS_KEY";
     let store = settings.parsed(
@@ -496,11 +499,11 @@ fn media_place(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, usual: P
     match store {
         parse::MediaStore::Folder(folder) => {
             settings.unheeded(gather);
-            Place::Folder(folder)
+            Location::Folder(folder)
         }
         parse::MediaStore::Bucket { name, prefix } => {
             let (region, endpoint, id, key) = gather(settings);
-            Place::Bucket(Bucket {
+            Location::Bucket(Bucket {
                 name,
                 prefix,
                 endpoint,

@@ -86,6 +86,8 @@ pub(super) enum ClientError {
         "no service answers at {url} ({why}); start it (`session-manager`, or `pm2 start ecosystem.config.js`), or say where it is with --url"
     )]
     NotRunning { url: String, why: String },
+    #[error("the answer of the service at {url} broke off ({why})")]
+    BrokeOff { url: String, why: String },
     #[error("the service at {url} did not answer within {} s", after.as_secs())]
     TooSlow { url: String, after: Duration },
     #[error("what answers at {url} is no session-manager: {why}; say where it is with --url")]
@@ -138,9 +140,10 @@ impl ClientError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::InvalidUrl | Self::Tls => Exit::Misconfigured,
-            Self::NotRunning { .. } | Self::TooSlow { .. } | Self::NotOurs { .. } => {
-                Exit::Unreachable
-            }
+            Self::NotRunning { .. }
+            | Self::BrokeOff { .. }
+            | Self::TooSlow { .. }
+            | Self::NotOurs { .. } => Exit::Unreachable,
             Self::Unauthorized { .. } => Exit::Refused,
             Self::Refused { status, .. } if *status == StatusCode::FORBIDDEN => Exit::Refused,
             Self::Setup(_) | Self::Refused { .. } => Exit::Failed,
@@ -153,7 +156,9 @@ impl ClientError {
             Self::Refused { body, .. } => return body.clone(),
             Self::Settings(_) | Self::InvalidUrl | Self::Tls => "MISCONFIGURED",
             Self::Unauthorized { .. } => "UNAUTHORIZED",
-            Self::Setup(_) | Self::NotRunning { .. } => "SERVICE_UNREACHABLE",
+            Self::Setup(_) | Self::NotRunning { .. } | Self::BrokeOff { .. } => {
+                "SERVICE_UNREACHABLE"
+            }
             Self::TooSlow { .. } => "SERVICE_TOO_SLOW",
             Self::NotOurs { .. } => "NOT_SESSION_MANAGER",
         };
@@ -340,9 +345,11 @@ impl Client {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        ClientError::NotRunning {
-            url,
-            why: cause.to_string(),
+        let cause = cause.to_string();
+        if why.is_connect() {
+            ClientError::NotRunning { url, why: cause }
+        } else {
+            ClientError::BrokeOff { url, why: cause }
         }
     }
 }

@@ -209,6 +209,7 @@ impl Listener<'_> {
 fn is_passing(why: &ClientError) -> bool {
     match why {
         ClientError::NotRunning { .. }
+        | ClientError::BrokeOff { .. }
         | ClientError::TooSlow { .. }
         | ClientError::NotOurs { .. } => true,
         ClientError::Refused { status, .. } => {

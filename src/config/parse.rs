@@ -130,6 +130,8 @@ pub(super) fn endpoint(raw: &str) -> Result<String, String> {
     let wrong = "must be the http:// or https:// address of a service that speaks S3, such as https://s3.example.com or http://minio:9000";
     let url = http_url(raw)?.trim_end_matches('/').to_owned();
     let uri: http::Uri = url.parse().map_err(|_| wrong.to_owned())?;
+    // The client of S3 parses it by this as well, and takes more for wrong: a name in Punycode that means no letters.
+    reqwest::Url::parse(&url).map_err(|_| wrong.to_owned())?;
     let host = uri.host().unwrap_or_default().to_ascii_lowercase();
     let host = host.as_str();
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);

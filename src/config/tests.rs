@@ -441,15 +441,16 @@ fn central_hub_is_set_by_the_names_of_the_service_before_and_looked_at_only_when
 
 #[test]
 fn files_are_kept_in_a_folder_or_in_a_bucket_with_its_key() {
-    let place = |variables: &[(&str, &str)]| config(variables).map(|config| config.received.place);
-    let usual = place(&[("AWS_ENDPOINT_URL", "of another program")]).unwrap();
-    assert!(matches!(usual, Place::Folder(path) if path == Path::new("data/media")));
+    let location =
+        |variables: &[(&str, &str)]| config(variables).map(|config| config.received.location);
+    let usual = location(&[("AWS_ENDPOINT_URL", "of another program")]).unwrap();
+    assert!(matches!(usual, Location::Folder(path) if path == Path::new("data/media")));
     let key = [
         ("AWS_ACCESS_KEY_ID", "AKIA"),
         ("AWS_SECRET_ACCESS_KEY", "s3cret"),
     ];
     let store = |value| [&[("MEDIA_STORE", value)], &key[..]].concat();
-    let Place::Bucket(bucket) = place(&store("s3://my-bucket/a/b/")).unwrap() else {
+    let Location::Bucket(bucket) = location(&store("s3://my-bucket/a/b/")).unwrap() else {
         panic!("no bucket");
     };
     assert_eq!(
@@ -467,15 +468,15 @@ fn files_are_kept_in_a_folder_or_in_a_bucket_with_its_key() {
         "s3://bucket",
         "s3://bucket/",
     ] {
-        let why = place(&store(wrong)).unwrap_err().to_string();
+        let why = location(&store(wrong)).unwrap_err().to_string();
         assert!(
             why.contains("MEDIA_STORE: must be a folder, or a folder in a bucket"),
             "{wrong}: {why}"
         );
     }
-    let why = place(&store("s3://bucket")).unwrap_err().to_string();
+    let why = location(&store("s3://bucket")).unwrap_err().to_string();
     assert!(why.contains("the folder is missing"), "{why}");
-    let why = place(&[("MEDIA_STORE", "s3://bucket/files")])
+    let why = location(&[("MEDIA_STORE", "s3://bucket/files")])
         .unwrap_err()
         .to_string();
     assert!(
@@ -511,6 +512,7 @@ fn a_bucket_that_no_request_can_be_made_for_is_told_by_the_variable_that_is_wron
         ("AWS_ENDPOINT_URL", "http://minio:port"),
         ("AWS_ENDPOINT_URL", "http://user@minio:9000"),
         ("AWS_ENDPOINT_URL", "http://999.1.1.1"),
+        ("AWS_ENDPOINT_URL", "http://a.b.c.xn--pokxncvks"),
         ("AWS_ENDPOINT_URL", "http://minio.1"),
         ("AWS_ENDPOINT_URL", "http://[::g]:9000"),
         ("AWS_ENDPOINT_URL", "http://[10.0.0.1]:9000"),
@@ -533,7 +535,8 @@ fn a_bucket_that_no_request_can_be_made_for_is_told_by_the_variable_that_is_wron
         ("http://[::1]:9000", "http://[::1]:9000"),
         ("https://example.com/s3/", "https://example.com/s3"),
     ] {
-        let Place::Bucket(bucket) = with("AWS_ENDPOINT_URL", given).unwrap().received.place else {
+        let Location::Bucket(bucket) = with("AWS_ENDPOINT_URL", given).unwrap().received.location
+        else {
             panic!("no bucket");
         };
         assert_eq!(bucket.endpoint.as_deref(), Some(kept));

@@ -137,7 +137,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::received::store::{Place, Store};
+    use crate::received::store::{Location, Store};
 
     const FILE: &str = "med_00000000000000000000000000000001";
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -208,7 +208,7 @@ mod tests {
         for path in ["/bucket", "/bucket/other", "/bucket/a/b/photo.jpg"] {
             server.answers(Method::PUT, path).await;
         }
-        let store = Store::open(&Place::Bucket(Bucket {
+        let store = Store::open(&Location::Bucket(Bucket {
             name: "bucket".to_owned(),
             prefix: "a/b".to_owned(),
             endpoint: Some(server.url.clone()),

@@ -7,13 +7,24 @@
 //! ```
 //!
 //! A session that is slow, or that is not READY, holds up only its own lane. A lane has a few files in memory, and reads its next ones from
-//! the log. The place is what the next service begins with, so that what one that was killed has left is fetched by it.
+//! the log. The next service begins at the place, so it fetches what a killed service has left.
 //!
-//! A file is done with when it is fetched, and when it cannot be had: then it is left alone, a caller who asks for it has it tried again,
-//! and learns why. It is not done with while the store is away, while its session is about to be READY, or when the service stops.
+//! A file is done with when it is fetched, and when it cannot be had. In the second case nothing is done about it until a caller asks for
+//! it: then it is tried again, and the caller learns why it does not come. It is not done with while the store is away, while its session is
+//! about to be READY, or when the service stops.
 
-use std::{collections::HashMap, future::pending, panic, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::pending,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::{Mutex, Semaphore},
     task::JoinSet,
@@ -26,29 +37,32 @@ use crate::{
     session::{ClienteId, FileError},
 };
 
-/// Its place in the log.
+/// Under this name the ledger keeps how far the log was worked through.
 const NAME: &str = "media.fetch";
 
-/// Events that are looked through together for whose files have come.
+/// How many events are read from the log at a time, to find the sessions for which files have come.
 const PAGE: usize = 200;
 
-/// Events that a lane takes from the log at a time: what is done with of them is done again after a kill, at the cost of a look
-/// into the store each.
+/// How many events a lane reads from the log at a time. The place stays before them until all are done with, so after a kill the next
+/// service looks each of their files up in the store once more.
 const LANE_PAGE: usize = 10;
 
 /// Files that `MEDIA_DOWNLOAD=always` fetches at a time, over all sessions: so many sessions may be slow before they delay another one.
-/// The other places are left to callers of the API, who wait.
+/// The other slots are left to callers of the API, who wait.
 const MOST_AT_ONCE: usize = 12;
 
 /// The log cannot be read: it says so itself.
 const LOG_RETRY: Duration = Duration::from_secs(5);
 
-/// A phone may be about to upload again, and a page to be there again.
+/// A phone may be about to upload again, and a page to be there again. Only what these do counts: a file may wait for a slot or for the
+/// store for hours, and its phone has then not been asked yet.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(20);
 
-/// The store is away: its disk, its bucket, or the way there.
+/// The store is away: its disk, its bucket, or the way there. Each further time it is twice as long, up to the longest, since each try may
+/// download the file again.
 const STORE_RETRY: Duration = Duration::from_secs(10);
+const LONGEST_STORE_RETRY: Duration = Duration::from_secs(5 * 60);
 
 /// How often it is looked whether a session is READY by now.
 const READY_LOOK: Duration = Duration::from_secs(1);
@@ -63,9 +77,27 @@ struct Lane {
 /// What all lanes have in common.
 #[derive(Debug)]
 struct Bounds {
-    turns: Semaphore,
+    slots: Semaphore,
     /// Held while one reads the log: many at once would have callers refused who read it.
     reading: Mutex<()>,
+    /// How many files wait for the store.
+    without_store: AtomicUsize,
+}
+
+impl Bounds {
+    /// Logs the first file that the store does not take: an operator has to act.
+    fn on_store_away(&self, why: &OpenError) {
+        if self.without_store.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(error = %why, "files of messages cannot be kept, and are fetched once they can: {why}");
+        }
+    }
+
+    /// Logs the last file that no longer waits for it.
+    fn on_store_back(&self) {
+        if self.without_store.fetch_sub(1, Ordering::Relaxed) == 1 {
+            tracing::info!("no file of a message waits for the store any more");
+        }
+    }
 }
 
 /// Fetches what comes, for as long as the service runs.
@@ -75,14 +107,16 @@ pub(super) async fn run(media: Received) {
     let mut after = begin(&ledger).await;
     let mut noted = after;
     let bounds = Arc::new(Bounds {
-        turns: Semaphore::new(MOST_AT_ONCE),
+        slots: Semaphore::new(MOST_AT_ONCE),
         reading: Mutex::default(),
+        without_store: AtomicUsize::new(0),
     });
     let mut lanes: HashMap<String, Lane> = HashMap::new();
     // Ends with this task. Tasks of their own: what one waits for must not stand still while this one waits for something else.
     let mut working = JoinSet::new();
     let begin_work = |working: &mut JoinSet<_>, session: String, lane: Lane| {
-        working.spawn(work(media.clone(), Arc::clone(&bounds), session, lane));
+        let working_on = work(media.clone(), Arc::clone(&bounds), session.clone(), lane);
+        working.spawn(or_left(working_on, session, lane));
     };
     loop {
         news.mark_unchanged();
@@ -128,11 +162,8 @@ pub(super) async fn run(media: Received) {
                     break;
                 }
                 Some(worked) = working.join_next() => {
-                    let (session, done) = match worked {
-                        Ok(worked) => worked,
-                        // Only a panic ends one before its time: it is shown where all of them are.
-                        Err(why) => panic::resume_unwind(why.into_panic()),
-                    };
+                    // Always so: the panics of a lane are caught, and only the end of this task cancels one.
+                    let Ok((session, done)) = worked else { continue };
                     if let Some(lane) = lanes.get_mut(&session) {
                         lane.done = done;
                         if lane.done < lane.wanted {
@@ -204,6 +235,24 @@ fn wanted_in(media: &Received, event: &Event) -> Option<Found> {
     })
 }
 
+/// Does a piece of a lane's work. A fault of this program would stop it at the same file again, so the files of the lane are then left until
+/// a caller asks for them. The other lanes go on.
+async fn or_left(
+    working: impl Future<Output = (String, i64)>,
+    session: String,
+    lane: Lane,
+) -> (String, i64) {
+    let worked = AssertUnwindSafe(working).catch_unwind().await;
+    worked.unwrap_or_else(|_panicked| {
+        // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
+        tracing::error!(
+            session.id = session,
+            "fetching the files of session {session} broke off, which is a fault of this program: they are fetched when a caller asks"
+        );
+        (session, lane.wanted)
+    })
+}
+
 /// Does the next piece of a lane's work. Answers whose, and how far it is now.
 async fn work(
     media: Received,
@@ -236,7 +285,7 @@ async fn work(
                 .collect();
             drop(events);
             for found in files {
-                settle(&media, &bounds.turns, &found).await;
+                settle(&media, &bounds, &found).await;
             }
             next.min(wanted)
         }
@@ -252,53 +301,93 @@ async fn work(
 enum Next {
     /// Nothing: it cannot be had now.
     Leave,
-    /// The same again.
+    /// Try it again after this time.
     Retry(Duration),
-    /// The same again, once its session is READY, or as soon as that is not about to be.
+    /// Try it again once its session is READY, or when the session is no longer on its way to READY.
     AwaitReady,
-    /// Nothing, and the next service is to do it.
+    /// Nothing. The next service tries it again.
     Keep,
 }
 
-fn next(why: &OpenError, attempts: u32, session_is_coming: bool) -> Next {
-    match why {
-        OpenError::ShuttingDown | OpenError::Session(FileError::ShuttingDown) => Next::Keep,
-        OpenError::Store(_) => Next::Retry(STORE_RETRY),
-        // It has waited for a place already.
-        OpenError::Busy => Next::Retry(Duration::ZERO),
-        OpenError::Session(FileError::NotRunning(_)) if session_is_coming => Next::AwaitReady,
-        OpenError::Session(FileError::AwaitsPhone | FileError::NoAnswer(_))
-            if attempts < ATTEMPTS =>
-        {
-            Next::Retry(PAUSE)
+/// How often a file was tried in vain.
+#[derive(Debug, Default)]
+struct Tries {
+    /// The phone or the page gave no answer.
+    of_session: u32,
+    /// The store was away.
+    of_store: u32,
+}
+
+impl Tries {
+    fn next(&mut self, why: &OpenError, session_is_coming: bool) -> Next {
+        match why {
+            OpenError::ShuttingDown | OpenError::Session(FileError::ShuttingDown) => Next::Keep,
+            OpenError::Store(_) => {
+                let pause = STORE_RETRY.saturating_mul(2_u32.saturating_pow(self.of_store));
+                self.of_store += 1;
+                Next::Retry(pause.min(LONGEST_STORE_RETRY))
+            }
+            // It has waited for a slot already.
+            OpenError::Busy => Next::Retry(Duration::ZERO),
+            OpenError::Session(FileError::NotRunning(_)) if session_is_coming => Next::AwaitReady,
+            OpenError::Session(FileError::AwaitsPhone | FileError::NoAnswer(_)) => {
+                self.of_session += 1;
+                if self.of_session < ATTEMPTS {
+                    Next::Retry(PAUSE)
+                } else {
+                    Next::Leave
+                }
+            }
+            OpenError::Session(
+                FileError::NotRunning(_)
+                | FileError::Gone(_)
+                | FileError::TooLarge
+                | FileError::Failed(_),
+            )
+            | OpenError::OtherBytes(_)
+            | OpenError::Range(_)
+            | OpenError::Fault => Next::Leave,
         }
-        OpenError::Session(_) | OpenError::OtherBytes(_) | OpenError::Range(_) => Next::Leave,
     }
 }
 
-/// Has a file fetched. Ends when it is done with, which it never is once the service stops.
-async fn settle(media: &Received, turns: &Semaphore, found: &Found) {
+/// Has a file fetched. Returns when the file is done with, so it does not return once the service stops.
+async fn settle(media: &Received, bounds: &Bounds, found: &Found) {
+    let mut tries = Tries::default();
+    try_until_done(media, bounds, found, &mut tries).await;
+    if 0 < tries.of_store {
+        bounds.on_store_back();
+    }
+}
+
+async fn try_until_done(media: &Received, bounds: &Bounds, found: &Found, tries: &mut Tries) {
     let registry = &media.0.registry;
     let session: Option<ClienteId> = found.described.session.parse().ok();
     let is_coming = || session.as_ref().is_some_and(|id| registry.is_coming(id));
-    let mut attempts = 0;
     loop {
         let fetched = {
             // Never closed.
-            let _turn = turns.acquire().await;
+            let _slot = bounds.slots.acquire().await;
             media
                 .fetch(found, Some(media.0.options.download_most))
                 .await
         };
         let Err(why) = fetched else { return };
-        attempts += 1;
+        let was_away = 0 < tries.of_store;
         // A session that ends with the service says many things.
         let next = if registry.is_stopping() {
             Next::Keep
         } else {
-            next(&why, attempts, is_coming())
+            tries.next(&why, is_coming())
         };
+        if 0 < tries.of_store && !was_away {
+            bounds.on_store_away(&why);
+        }
         match next {
+            Next::Leave if matches!(why, OpenError::Fault) => {
+                tracing::error!(session.id = found.described.session, media.id = %found.id, error = %why, "file {} could not be fetched: {why}", found.id);
+                return;
+            }
             Next::Leave => {
                 tracing::info!(session.id = found.described.session, media.id = %found.id, error = %why, "file {} could not be fetched: {why}", found.id);
                 return;
@@ -332,40 +421,73 @@ mod tests {
 
     #[test]
     fn a_file_is_left_only_when_it_cannot_be_had_now() {
-        let away = || OpenError::Store(StoreError::Folder(io::Error::other("away")));
+        let away = || OpenError::Store(StoreError::from(io::Error::other("away")));
         let session = OpenError::Session;
         let no_answer = || session(FileError::NoAnswer("closed".to_owned()));
-        for (why, attempts, is_coming, wanted) in [
-            // However long it takes.
-            (away(), 1000, false, Next::Retry(STORE_RETRY)),
-            (OpenError::Busy, 1000, false, Next::Retry(Duration::ZERO)),
-            (OpenError::ShuttingDown, 1, false, Next::Keep),
-            (session(FileError::ShuttingDown), 9, true, Next::Keep),
+        for (why, is_coming, wanted) in [
+            (away(), false, Next::Retry(STORE_RETRY)),
+            (OpenError::Busy, false, Next::Retry(Duration::ZERO)),
+            (OpenError::ShuttingDown, false, Next::Keep),
+            (session(FileError::ShuttingDown), true, Next::Keep),
             (
                 session(FileError::NotRunning("INIT")),
-                1000,
                 true,
                 Next::AwaitReady,
             ),
             (
                 session(FileError::NotRunning("QR_REQUIRED")),
-                1,
                 false,
                 Next::Leave,
             ),
-            (session(FileError::AwaitsPhone), 1, true, Next::Retry(PAUSE)),
-            (session(FileError::AwaitsPhone), 3, true, Next::Leave),
-            (no_answer(), 2, false, Next::Retry(PAUSE)),
-            (no_answer(), 3, false, Next::Leave),
+            (session(FileError::AwaitsPhone), true, Next::Retry(PAUSE)),
+            (no_answer(), false, Next::Retry(PAUSE)),
             (
                 session(FileError::Gone("deleted".to_owned())),
-                1,
                 true,
                 Next::Leave,
             ),
-            (OpenError::OtherBytes("another hash"), 1, true, Next::Leave),
+            (session(FileError::TooLarge), true, Next::Leave),
+            (OpenError::OtherBytes("another hash"), true, Next::Leave),
+            (OpenError::Fault, true, Next::Leave),
         ] {
-            assert_eq!(next(&why, attempts, is_coming), wanted, "{why:?}");
+            let next = Tries::default().next(&why, is_coming);
+            assert_eq!(next, wanted, "{why:?}");
         }
+    }
+
+    #[test]
+    fn only_what_phone_and_page_do_is_counted_and_a_store_that_is_away_is_asked_ever_more_seldom() {
+        let mut tries = Tries::default();
+        let mut pauses = Vec::new();
+        for _ in 0..100 {
+            let away = OpenError::Store(StoreError::from(io::Error::other("away")));
+            let Next::Retry(pause) = tries.next(&away, true) else {
+                panic!("a file is left while the store is away");
+            };
+            pauses.push(pause.as_secs());
+            for why in [
+                OpenError::Busy,
+                OpenError::Session(FileError::NotRunning("INIT")),
+            ] {
+                assert!(!matches!(tries.next(&why, true), Next::Leave | Next::Keep));
+            }
+        }
+        assert_eq!(pauses[..7], [10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(pauses[99], 300);
+        // The phone has all of its tries.
+        let phone = OpenError::Session(FileError::AwaitsPhone);
+        for wanted in [Next::Retry(PAUSE), Next::Retry(PAUSE), Next::Leave] {
+            assert_eq!(tries.next(&phone, true), wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_breaks_off_ends_with_its_files_left_and_ends_nothing_else() {
+        let lane = Lane { done: 3, wanted: 9 };
+        let broken = or_left(async { panic!("a fault") }, "51".to_owned(), lane);
+        assert_eq!(broken.await, ("51".to_owned(), 9));
+        let done = async { ("51".to_owned(), 7) };
+        let worked = or_left(done, "51".to_owned(), lane).await;
+        assert_eq!(worked, ("51".to_owned(), 7));
     }
 }

@@ -27,17 +27,16 @@ mod fetching;
 mod range;
 mod store;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub use bucket::Bucket;
 use bytes::Bytes;
-use fetching::Places;
+use fetching::{Slots, UnderWay};
 use futures_util::stream::BoxStream;
-use parking_lot::Mutex;
 pub use range::{Part, Unsatisfiable};
 use serde::{Deserialize, Serialize};
 use store::Store;
-pub use store::{Place, StoreError};
+pub use store::{Location, StoreError};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -74,7 +73,7 @@ pub struct ReceivedOptions {
     /// For how long they are kept.
     pub retention: Duration,
     /// Where they are kept.
-    pub place: Place,
+    pub location: Location,
 }
 
 /// The id of a file.
@@ -186,8 +185,8 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Why a file is not given out.
-#[derive(Debug, thiserror::Error)]
+/// Why a file is not given out. A clone is the same error.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum OpenError {
     /// The session or its page does not give it.
     #[error(transparent)]
@@ -206,6 +205,9 @@ pub enum OpenError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The task that fetched it has ended by a panic. The panic's own line in the log has the place.
+    #[error("fetching the file broke off, which is a fault of this program: its log has the place")]
+    Fault,
     /// The service stops.
     #[error("the service is shutting down")]
     ShuttingDown,
@@ -220,9 +222,9 @@ struct Inner {
     registry: Arc<Registry>,
     store: Store,
     options: ReceivedOptions,
-    /// Held while a file is fetched, so that it is fetched once. One that no task holds is forgotten.
-    fetches: Mutex<HashMap<MediaId, Arc<tokio::sync::Mutex<()>>>>,
-    places: Places,
+    /// Each file is fetched once, however many ask for it.
+    under_way: UnderWay,
+    slots: Slots,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -235,11 +237,11 @@ impl Received {
     /// The folder cannot be made. A bucket is asked for nothing yet.
     pub fn open(registry: Arc<Registry>, options: ReceivedOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner {
-            store: Store::open(&options.place)?,
+            store: Store::open(&options.location)?,
             registry,
             options,
-            fetches: Mutex::default(),
-            places: Places::new(),
+            under_way: UnderWay::default(),
+            slots: Slots::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })))
@@ -333,19 +335,26 @@ impl Received {
         Ok(Opened { size, part, bytes })
     }
 
-    /// Has a file fetched, once, however many ask for it, and if it has no more bytes than these. It goes on when its caller goes away.
+    /// Has a file fetched, if it has no more bytes than these. It is fetched once, however many ask for it, and goes on when its callers go
+    /// away.
     async fn fetch(&self, found: &Found, most: Option<u64>) -> Result<(), OpenError> {
-        let own = self.clone();
-        let found = found.clone();
-        let stop = self.0.stop.clone();
-        let fetching = async move {
-            let fetched = stop
-                .run_until_cancelled(fetching::once(&own.0, &found, most))
-                .await;
-            fetched.unwrap_or(Err(OpenError::ShuttingDown))
-        };
-        let fetched = self.0.tasks.spawn(fetching).await;
-        fetched.unwrap_or(Err(OpenError::ShuttingDown))
+        loop {
+            let (own, found) = (self.clone(), found.clone());
+            let id = found.id.clone();
+            let fetching = async move {
+                let stop = own.0.stop.clone();
+                let fetched = stop
+                    .run_until_cancelled(fetching::unless_kept(&own.0, &found, most))
+                    .await;
+                fetched.unwrap_or(Err(OpenError::ShuttingDown))
+            };
+            let joined = self.0.under_way.join(&id, &self.0.tasks, fetching);
+            match joined.await {
+                // It was fetched for another one, with a limit that does not count here.
+                Err(OpenError::Session(FileError::TooLarge)) if most.is_none() => {}
+                fetched => return fetched,
+            }
+        }
     }
 }
 

@@ -46,18 +46,40 @@ const DELETED_AT_ONCE: usize = 8;
 /// A file that was begun so long ago was left behind by a service that was killed.
 const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 
-/// The store cannot be used.
-#[derive(Debug, thiserror::Error)]
+/// The store cannot be used. A clone is the same error: all who wait for a file get the one that it has failed with.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or read.
     #[error("the folder of files cannot be used: {0}")]
-    Folder(#[from] io::Error),
+    Folder(#[source] Arc<io::Error>),
     /// What `object_store` says.
     #[error("the store of files cannot be used: {0}")]
-    Store(#[from] object_store::Error),
+    Store(#[source] Arc<object_store::Error>),
+    /// The file system of the folder has less space left than the file needs.
+    #[error(
+        "the folder of files has no room: {free} bytes are free, and the file has {needed}; free space there"
+    )]
+    Full {
+        /// The bytes that are free.
+        free: u64,
+        /// The bytes of the file, as its sender says them.
+        needed: u64,
+    },
     /// A file that was there a moment ago is not there any more.
     #[error("the store of files has lost a file that was just put there")]
     Lost,
+}
+
+impl From<io::Error> for StoreError {
+    fn from(why: io::Error) -> Self {
+        Self::Folder(Arc::new(why))
+    }
+}
+
+impl From<object_store::Error> for StoreError {
+    fn from(why: object_store::Error) -> Self {
+        Self::Store(Arc::new(why))
+    }
 }
 
 /// The files.
@@ -69,9 +91,9 @@ pub(super) struct Store {
     part_bytes: usize,
 }
 
-/// Where files are kept.
+/// Where the store is.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Location {
     /// A folder of this machine.
     Folder(PathBuf),
     /// A bucket.
@@ -79,9 +101,9 @@ pub enum Place {
 }
 
 impl Store {
-    pub(super) fn open(place: &Place) -> Result<Self, StoreError> {
-        Ok(match place {
-            Place::Folder(folder) => {
+    pub(super) fn open(location: &Location) -> Result<Self, StoreError> {
+        Ok(match location {
+            Location::Folder(folder) => {
                 make_folder(folder)?;
                 // A note that outlives a power cut must not tell of bytes that have not.
                 let files = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
@@ -91,7 +113,7 @@ impl Store {
                     part_bytes: FOLDER_PART_BYTES,
                 }
             }
-            Place::Bucket(bucket) => Self {
+            Location::Bucket(bucket) => Self {
                 objects: bucket::open(bucket)?,
                 folder: None,
                 part_bytes: BUCKET_PART_BYTES,
@@ -136,6 +158,21 @@ impl Store {
         };
         let got = self.objects.get_opts(&Path::from(name), options).await?;
         Ok(got.into_stream().map_err(StoreError::from).boxed())
+    }
+
+    /// Finds out whether there is room for a file of this size. A bucket only reports that when it is written to.
+    pub(super) async fn ensure_room(&self, needed: u64) -> Result<(), StoreError> {
+        let Some(folder) = self.folder.clone() else {
+            return Ok(());
+        };
+        let looking = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder));
+        let disk = looking.await.map_err(io::Error::other)?;
+        let disk = disk.map_err(io::Error::from)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free < needed {
+            return Err(StoreError::Full { free, needed });
+        }
+        Ok(())
     }
 
     /// Begins a file.
@@ -300,8 +337,8 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_there_once_its_note_is_and_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Folder(folder.path().join("media"));
-        let store = Store::open(&place).unwrap();
+        let location = Location::Folder(folder.path().join("media"));
+        let store = Store::open(&location).unwrap();
         let mut writing = store.begin(ONE).await.unwrap();
         let slice = Bytes::from(vec![7; 700_000]);
         for _ in 0..3 {
@@ -332,7 +369,7 @@ mod tests {
     async fn a_file_is_as_old_as_its_note_and_bytes_without_one_as_old_as_they_are() {
         const HOUR: Duration = Duration::from_secs(3600);
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        let store = Store::open(&Location::Folder(folder.path().to_owned())).unwrap();
         // How old the bytes are, how old the note, and whether it is too old.
         for (name, bytes, note, goes) in [
             (ONE, Some(3_u32), Some(1_u32), false),
@@ -366,6 +403,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_for_which_the_disk_has_no_room_is_known_before_it_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::Folder(folder.path().to_owned())).unwrap();
+        store.ensure_room(1000).await.unwrap();
+        let refused = store.ensure_room(u64::MAX).await;
+        assert!(
+            matches!(refused, Err(StoreError::Full { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
     async fn what_others_have_put_there_stays() {
         let folder = tempfile::tempdir().unwrap();
         let names = ["photo.jpg", "photo.json", "med_1", "draft#1"];
@@ -374,7 +423,7 @@ mod tests {
             file.set_modified(SystemTime::now() - 2 * LONGEST_WRITE)
                 .unwrap();
         }
-        let store = Store::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        let store = Store::open(&Location::Folder(folder.path().to_owned())).unwrap();
         assert_eq!(store.forget_older(Duration::ZERO).await.unwrap(), 0);
         let left = std::fs::read_dir(folder.path()).unwrap();
         assert_eq!(left.count(), names.len());
@@ -383,7 +432,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_not_finished_is_not_there_and_is_removed_once_no_service_writes_it() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Place::Folder(folder.path().to_owned())).unwrap();
+        let store = Store::open(&Location::Folder(folder.path().to_owned())).unwrap();
         let mut writing = store.begin(ONE).await.unwrap();
         writing.push(Bytes::from(vec![7; 2_000_000])).await.unwrap();
         // As a killed service leaves it.

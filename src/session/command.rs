@@ -112,6 +112,8 @@ pub(super) enum PageCommand {
     Media {
         /// The full id of the message.
         message: WaId,
+        /// Only if it has no more bytes than these.
+        most: Option<u64>,
         /// Gets the slices.
         sink: mpsc::Sender<Bytes>,
         /// Gets the outcome.

@@ -58,6 +58,11 @@ pub enum FileError {
         "WhatsApp's servers do not have the file any more; the phone was asked to upload it again: see that it is on and has a network, and ask again"
     )]
     AwaitsPhone,
+    /// It has more bytes than were wanted.
+    #[error(
+        "the file is larger than MEDIA_DOWNLOAD_MAX_MB allows to fetch before a caller asks for it"
+    )]
+    TooLarge,
     /// WhatsApp Web could not bring it.
     #[error("WhatsApp Web could not bring the file: {0}")]
     Failed(String),
@@ -74,6 +79,7 @@ impl From<FetchError> for FileError {
         match why {
             FetchError::Gone(why) => Self::Gone(why),
             FetchError::AwaitsPhone => Self::AwaitsPhone,
+            FetchError::TooLarge => Self::TooLarge,
             FetchError::Failed(why) | FetchError::Lacking(why) => Self::Failed(why),
             FetchError::NoAnswer(why) => Self::NoAnswer(why),
             FetchError::NotWanted => Self::Failed("it could not be taken".to_owned()),

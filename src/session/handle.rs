@@ -215,15 +215,18 @@ impl SessionHandle {
         answer.unwrap_or_else(|| Err(PasskeyError::in_state(self.snapshot().state.name())))
     }
 
-    /// Has the page give the file of a message, named by its full id, slice by slice. Answers when `sink` has all of it.
+    /// Has the page give the file of a message, named by its full id, slice by slice, if it has no more bytes than `most`. Answers when
+    /// `sink` has all of it.
     pub async fn fetch_media(
         &self,
         message: WaId,
+        most: Option<u64>,
         sink: mpsc::Sender<Bytes>,
     ) -> Result<(), FileError> {
         let fetch = |reply| {
             Command::Page(PageCommand::Media {
                 message,
+                most,
                 sink,
                 reply,
             })

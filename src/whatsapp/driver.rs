@@ -105,11 +105,12 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// question. That something waits comes as [`Fact::Heard`].
     fn hear(&self, ask: &Hear) -> impl Future<Output = Result<HeardBatch, HearError>> + Send;
 
-    /// Has WhatsApp Web bring the file of a message, named by its full id, and gives its slices to `sink` in their order. The next one is
-    /// asked for when the one before was taken.
+    /// Has WhatsApp Web bring the file of a message, named by its full id, if it has no more bytes than `most`, and gives its slices to `sink`
+    /// in their order. The next one is asked for when the one before was taken.
     fn fetch_media(
         &self,
         message: &WaId,
+        most: Option<u64>,
         sink: &mpsc::Sender<Bytes>,
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 

@@ -42,6 +42,9 @@ pub enum FetchError {
     /// WhatsApp's servers do not have it any more. The phone was asked to upload it again, and has not done so yet.
     #[error("the phone was asked to upload it again")]
     AwaitsPhone,
+    /// It has more bytes than its receiver wants.
+    #[error("it has more bytes than are wanted")]
+    TooLarge,
     /// WhatsApp Web could not bring it, or it is not what its hash says.
     #[error("{0}")]
     Failed(String),
@@ -64,6 +67,7 @@ enum Stage {
     Ready,
     Gone,
     Failed,
+    TooLarge,
     Unknown,
 }
 
@@ -80,6 +84,12 @@ struct Meant<'a> {
 }
 
 #[derive(Serialize)]
+struct Wanted<'a> {
+    id: &'a str,
+    most: Option<u64>,
+}
+
+#[derive(Serialize)]
 struct Slice<'a> {
     id: &'a str,
     from: u64,
@@ -87,11 +97,12 @@ struct Slice<'a> {
 }
 
 /// Brings the file of a message, by the first adapter that can, and gives its slices to `sink` in their order. Their end is the end
-/// of the file when this answers `Ok`.
+/// of the file when this answers `Ok`. One with more bytes than `most` is not brought.
 pub(super) async fn fetch(
     page: &Page,
     adapters: &[AdapterName],
     message: &WaId,
+    most: Option<u64>,
     sink: &mpsc::Sender<Bytes>,
 ) -> Result<(), FetchError> {
     let mut refusal = FetchError::Lacking("no adapter is in use".to_owned());
@@ -101,7 +112,7 @@ pub(super) async fn fetch(
             adapter,
             id: message,
         };
-        match file.opened().await {
+        match file.opened(most).await {
             Ok(bytes) => {
                 let given = file.give(bytes, sink).await;
                 file.close().await;
@@ -110,6 +121,10 @@ pub(super) async fn fetch(
             // The page goes on waiting: the next question finds it there.
             Err(FetchError::AwaitsPhone) => return Err(FetchError::AwaitsPhone),
             Err(FetchError::Gone(why)) => return Err(FetchError::Gone(why)),
+            Err(FetchError::TooLarge) => {
+                file.close().await;
+                return Err(FetchError::TooLarge);
+            }
             Err(why) => {
                 file.close().await;
                 // What an adapter met says more than that another one cannot.
@@ -145,14 +160,19 @@ impl File<'_> {
     }
 
     /// Waits until the page has the file. Answers its size.
-    async fn opened(&self) -> Result<u64, FetchError> {
+    async fn opened(&self, most: Option<u64>) -> Result<u64, FetchError> {
         let began = Instant::now();
         let mut phone_asked_at = None;
         loop {
-            let meant = Meant { id: self.id };
-            let opened = self.call::<Opened>("mediaOpen", &meant).await?;
+            let wanted = Wanted { id: self.id, most };
+            let opened = self.call::<Opened>("mediaOpen", &wanted).await?;
             let detail = opened.detail.unwrap_or_default();
             match (opened.stage, opened.bytes) {
+                // The page goes by what the message says, which its sender has written.
+                (Stage::Ready, Some(bytes)) if most.is_some_and(|most| most < bytes) => {
+                    return Err(FetchError::TooLarge);
+                }
+                (Stage::TooLarge, _) => return Err(FetchError::TooLarge),
                 (Stage::Ready, Some(bytes)) => return Ok(bytes),
                 (Stage::Ready, None) | (Stage::Failed, _) => {
                     return Err(FetchError::Failed(detail));

@@ -277,9 +277,10 @@ impl Driver for WhatsAppPage {
     async fn fetch_media(
         &self,
         message: &WaId,
+        most: Option<u64>,
         sink: &mpsc::Sender<Bytes>,
     ) -> Result<(), FetchError> {
-        media_in::fetch(self.browser.page(), &self.adapters, message, sink).await
+        media_in::fetch(self.browser.page(), &self.adapters, message, most, sink).await
     }
 
     async fn read(&self, question: &Question) -> Result<Answered, PageReadError> {

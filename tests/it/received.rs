@@ -309,6 +309,33 @@ async fn a_large_file_comes_only_when_a_caller_asks() {
 }
 
 #[tokio::test]
+async fn a_session_whose_files_do_not_come_delays_those_of_no_other() {
+    let (service, slow) = Service::linked(&[("MEDIA_DOWNLOAD", "always")]).await;
+    let other = service.link("52").await;
+    let fault = json!({ "account": slow, "media_download": "never" });
+    service.faults(fault).await;
+    let bytes = bytes(1, 5000);
+    let is_there = |media: &Value, ending: &str| {
+        let name = format!("{}{ending}", media["id"].as_str().unwrap());
+        names(service.home()).iter().any(|is| is.starts_with(&name))
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let image = service.hears_file(&slow, "image", "image/jpeg", &bytes);
+        waiting.push(image.await);
+    }
+    eventually("the first is begun", || is_there(&waiting[0], "#")).await;
+    let media = service
+        .hears_file(&other, "image", "image/jpeg", &bytes)
+        .await;
+    eventually("the other's comes", || is_there(&media, ".json")).await;
+    for media in &waiting {
+        assert!(!is_there(media, ".json"), "{media}");
+    }
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_file_that_a_stop_breaks_off_is_fetched_by_the_next_service() {
     let (service, account) = Service::linked(&[("MEDIA_DOWNLOAD", "always")]).await;
     service.faults(json!({ "media_download": "never" })).await;
@@ -408,7 +435,7 @@ async fn service_with_files(names: &'static [&'static str]) -> String {
             }
             let is_early = is_of(LATER) && asked.fetch_add(1, Ordering::SeqCst) < 2;
             if is_early {
-                let refused = json!({ "success": false, "code": "FILE_NOT_READY", "message": "not yet", "error": "not yet" });
+                let refused = json!({ "success": false, "code": "FILE_BUSY", "message": "not yet", "error": "not yet" });
                 let headers = [(header::RETRY_AFTER, "1")];
                 let refused = refused.to_string();
                 return (StatusCode::SERVICE_UNAVAILABLE, headers, refused).into_response();
@@ -452,7 +479,7 @@ async fn a_file_that_does_not_come_holds_up_no_event_and_what_is_passing_is_trie
         let path = told[&format!("evt_{name}")]["saved"].as_str().unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "hola");
     }
-    heard.remarks("FILE_NOT_READY").await;
+    heard.remarks("FILE_BUSY").await;
     heard.interrupt();
     assert_eq!(heard.ends(), 130);
     heard

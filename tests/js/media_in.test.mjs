@@ -32,9 +32,9 @@ function files({ modules = {}, media = { filehash: "hash", mediaStage: "INIT" },
   const messages = { get: (id) => (id === String(msg.id) ? msg : undefined), getModelsArray: () => [msg], getMessagesById: async (ids) => ({ messages: stored.filter(({ id }) => ids.includes(String(id))) }) };
   const commands = script.commands({ messages: () => messages, page: () => PAGE, blobOf: (of) => download(of) });
   /** Asks until the page says how it ended. */
-  const opened = async (id = ID) => {
+  const opened = async (id = ID, most = null) => {
     for (;;) {
-      const { stage, bytes } = await commands.mediaOpen({ id });
+      const { stage, bytes } = await commands.mediaOpen({ id, most });
       if (stage !== "fetching") return { stage, bytes };
       await new Promise((again) => setTimeout(again, 5));
     }
@@ -83,6 +83,18 @@ test("what wa-js does not find is looked for by the stage, and a type that the p
   });
   assert.deepEqual(await page.opened(), { stage: "ready", bytes: 10 });
   assert.deepEqual([asked[0].mimetype, asked[0].type, asked[0].directPath], ["application/octet-stream", "document", "/v/x"]);
+  page.mediaClose({ id: ID });
+});
+
+test("a file that is larger than is wanted is not downloaded", async () => {
+  let downloads = 0;
+  const page = files({ media: { filehash: "hash", mediaStage: "INIT", size: 10 }, download: async () => { downloads += 1; return blob(); } });
+  assert.deepEqual(await page.opened(ID, 9), { stage: "too_large", bytes: 10 });
+  assert.equal(downloads, 0);
+  // A caller who asks for it gets it.
+  assert.deepEqual(await page.opened(ID), { stage: "ready", bytes: 10 });
+  page.mediaClose({ id: ID });
+  assert.deepEqual(await page.opened(ID, 10), { stage: "ready", bytes: 10 });
   page.mediaClose({ id: ID });
 });
 

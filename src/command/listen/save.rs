@@ -7,7 +7,7 @@
 //! are.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ffi::OsStr,
     fs::{self, File},
     future::pending,
@@ -58,6 +58,9 @@ const PART_BYTES: usize = 64 * 1024;
 /// How many files are fetched at a time: the page of a session brings one after the other, and there may be several sessions.
 const AT_ONCE: usize = 4;
 
+/// Of one session: the files of a phone that is off must leave room to those of others.
+const AT_ONCE_OF_A_SESSION: usize = 2;
+
 /// Files on their way from the events to [`Saver::work`], which takes each one at once.
 const HANDED_OVER: usize = 16;
 
@@ -93,10 +96,13 @@ enum Next {
 impl NotSaved {
     fn next(&self) -> Next {
         match self {
-            Self::Client(ClientError::NotRunning { .. } | ClientError::NotOurs { .. }) => {
-                Next::WaitForService
-            }
-            Self::Client(ClientError::TooSlow { .. }) => Next::TryAgain(None),
+            Self::Client(ClientError::NotRunning { .. }) => Next::WaitForService,
+            // It may be this file alone that breaks off each time.
+            Self::Client(
+                ClientError::BrokeOff { .. }
+                | ClientError::NotOurs { .. }
+                | ClientError::TooSlow { .. },
+            ) => Next::TryAgain(None),
             Self::Client(ClientError::Refused {
                 status: StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS,
                 retry_after,
@@ -168,6 +174,7 @@ fn sweep(folder: &Path, now: SystemTime) -> io::Result<()> {
 struct Wanted {
     /// The id of the event.
     event: String,
+    session: String,
     /// How the line of the event begins.
     head: String,
     key: String,
@@ -187,6 +194,7 @@ impl Wanted {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Some(Self {
             event: text(&event["id"]),
+            session: text(&event["session"]),
             head: head(event),
             key: text(&data["key"]),
             id,
@@ -284,10 +292,10 @@ impl<'a> Saver<'a> {
     pub(super) async fn work(&mut self) -> io::Error {
         loop {
             self.begin(Instant::now());
-            let next = self.next_try();
+            let next = self.next_of_all();
             let next_try = async {
                 match next {
-                    Some(next) => sleep_until(next).await,
+                    Some((next, _)) => sleep_until(next).await,
                     None => pending().await,
                 }
             };
@@ -334,29 +342,38 @@ impl<'a> Saver<'a> {
 
     /// Begins with what is due, as far as there is room.
     fn begin(&mut self, now: Instant) {
-        if self.away_until.is_some_and(|until| now < until) {
-            return;
-        }
-        let is_due = |open: &Open| open.due.is_some_and(|due| due <= now);
-        for (number, open) in &mut self.open {
-            if AT_ONCE <= self.fetching.len() {
+        while let Some((due, number)) = self.next_of_all() {
+            let Some(open) = self.open.get_mut(&number) else {
+                return;
+            };
+            if now < due {
                 return;
             }
-            if !is_due(open) {
-                continue;
-            }
             open.due = None;
-            let (number, wanted, client) = (*number, Arc::clone(&open.wanted), self.client);
+            let (wanted, client) = (Arc::clone(&open.wanted), self.client);
             let saving = async move { (number, wanted.save(client).await) };
             self.fetching.push(saving.boxed());
         }
     }
 
-    /// When a file is to be tried, if there is room for it.
-    fn next_try(&self) -> Option<Instant> {
-        let due = self.open.values().filter_map(|open| open.due).min();
-        let due = due.filter(|_| self.fetching.len() < AT_ONCE)?;
-        Some(self.away_until.map_or(due, |until| until.max(due)))
+    /// The file that is to be tried next, and when, if there is room for one. Those that wait longest come first: files that are tried
+    /// repeatedly would keep back those behind them for ever.
+    fn next_of_all(&self) -> Option<(Instant, u64)> {
+        if AT_ONCE <= self.fetching.len() {
+            return None;
+        }
+        let mut begun: HashMap<&str, usize> = HashMap::new();
+        for open in self.open.values().filter(|open| open.due.is_none()) {
+            *begun.entry(&open.wanted.session).or_default() += 1;
+        }
+        let has_room = |open: &Open| {
+            let begun = begun.get(&*open.wanted.session);
+            begun.is_none_or(|begun| *begun < AT_ONCE_OF_A_SESSION)
+        };
+        let waiting = self.open.iter().filter(|(_, open)| has_room(open));
+        let dues = waiting.filter_map(|(number, open)| Some((open.due?, *number)));
+        let (due, number) = dues.min()?;
+        Some((self.away_until.map_or(due, |until| until.max(due)), number))
     }
 
     fn on_tried(&mut self, number: u64, saved: Result<(), NotSaved>) -> io::Result<()> {
@@ -391,7 +408,7 @@ impl<'a> Saver<'a> {
                         "session-manager: the file of {key} is not saved yet: {words}; trying again"
                     )));
                 }
-                open.due = Some(now + named.unwrap_or(open.pause));
+                open.due = Some(now + open.pause.max(named.unwrap_or_default()));
                 open.pause = LONGEST_PAUSE.min(open.pause * 2);
             }
         }
@@ -527,6 +544,120 @@ mod tests {
         let part = part_of(Path::new(&long));
         let part = part.as_os_str().len();
         assert!(part <= 255, "{part} bytes");
+    }
+
+    /// A file of a session.
+    fn wanted(session: &str, number: u64) -> Wanted {
+        Wanted {
+            event: format!("evt_{number}"),
+            session: session.to_owned(),
+            head: String::new(),
+            key: format!("3A{number}"),
+            id: format!("med_{number}"),
+            media: Media::default(),
+            path: PathBuf::from("x"),
+        }
+    }
+
+    fn awaits_phone() -> NotSaved {
+        NotSaved::Client(ClientError::Refused {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "FILE_AWAITS_PHONE".to_owned(),
+            message: "later".to_owned(),
+            retry_after: Some(Duration::from_secs(15)),
+            body: Value::Null,
+        })
+    }
+
+    /// What is on its way.
+    fn begun(saver: &Saver<'_>) -> Vec<u64> {
+        let begun = saver.open.iter().filter(|(_, open)| open.due.is_none());
+        begun.map(|(number, _)| *number).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_wait_for_a_phone_keep_back_no_other_and_are_asked_for_ever_more_seldom() {
+        let client = Client::without_key("http://127.0.0.1:1").unwrap();
+        let folder = Folder(PathBuf::from("x"));
+        let (mut saver, _handing) = Saver::new(folder, &client, true);
+        for number in 0..7 {
+            saver.take(wanted("51", number));
+        }
+        saver.take(wanted("52", 7));
+        // Two of the first session, and the one of the other.
+        saver.begin(Instant::now());
+        assert_eq!(begun(&saver), [1, 2, 8]);
+        saver.on_tried(8, Err(awaits_phone())).unwrap();
+        // What is under way is not polled here: it is as if each were refused after a second.
+        let mut tried = HashMap::<u64, Vec<Duration>>::new();
+        let start = Instant::now();
+        saver.fetching.clear();
+        for _ in 0..3600 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            for number in begun(&saver) {
+                saver.on_tried(number, Err(awaits_phone())).unwrap();
+            }
+            saver.fetching.clear();
+            saver.begin(Instant::now());
+            for number in begun(&saver) {
+                tried.entry(number).or_default().push(start.elapsed());
+            }
+        }
+        assert_eq!(tried.len(), 8, "{tried:?}");
+        for tries in tried.values() {
+            let pauses: Vec<_> = tries.windows(2).map(|two| two[1] - two[0]).collect();
+            assert!(Duration::from_secs(15) <= pauses[0], "{pauses:?}");
+            let last = pauses.last().unwrap();
+            assert!(LONGEST_PAUSE <= *last, "{pauses:?}");
+        }
+        // A new one is tried at once.
+        for number in begun(&saver) {
+            saver.on_tried(number, Err(awaits_phone())).unwrap();
+        }
+        saver.fetching.clear();
+        saver.take(wanted("51", 9));
+        saver.begin(Instant::now());
+        assert!(begun(&saver).contains(&9), "{:?}", begun(&saver));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_breaks_off_each_time_is_tried_ever_more_seldom_and_holds_up_no_other() {
+        let client = Client::without_key("http://127.0.0.1:1").unwrap();
+        let folder = Folder(PathBuf::from("x"));
+        let (mut saver, _handing) = Saver::new(folder, &client, true);
+        let url = || "http://127.0.0.1:1".to_owned();
+        let why = |text: &str| text.to_owned();
+        saver.take(wanted("51", 0));
+        for (tries, broken) in [
+            ClientError::BrokeOff {
+                url: url(),
+                why: why("reset"),
+            },
+            ClientError::NotOurs {
+                url: url(),
+                why: why("502"),
+            },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            saver.begin(Instant::now());
+            saver.fetching.clear();
+            saver.on_tried(1, Err(broken.into())).unwrap();
+            assert_eq!(saver.away_until, None);
+            let pause = saver.open[&1].due.unwrap() - Instant::now();
+            assert_eq!(pause, RETRY * 2_u32.pow(u32::try_from(tries).unwrap()));
+            tokio::time::advance(pause).await;
+        }
+        // One that cannot be reached gives no file.
+        saver.begin(Instant::now());
+        saver.fetching.clear();
+        let away = ClientError::NotRunning {
+            url: url(),
+            why: why("refused"),
+        };
+        saver.on_tried(1, Err(away.into())).unwrap();
+        assert_eq!(saver.away_until, Some(Instant::now() + RETRY));
     }
 
     #[test]

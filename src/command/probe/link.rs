@@ -36,7 +36,7 @@ use crate::{
     command::{client::Client, qr::view::View, screen::remark},
     config::{Config, ListenHost, Secret, SessionMode},
     http::contract::Status,
-    received::Place,
+    received::Location,
     session::{ClienteId, ReasonCode, session_with_number},
     telemetry::DroppedLines,
     whatsapp::AdapterName,
@@ -203,7 +203,7 @@ fn of_own(config: &Config, folder: &Path, key: &str) -> Config {
     config.host = ListenHost::Localhost;
     config.tokens_dir = folder.join("tokens");
     config.data_dir = folder.join("data");
-    config.received.place = Place::Folder(folder.join("media"));
+    config.received.location = Location::Folder(folder.join("media"));
     config.api_keys_file = folder.join("keys.json");
     config.api_key = Some(Secret::new(key.to_owned()));
     config.session_mode = SessionMode::Multi;

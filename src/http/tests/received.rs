@@ -10,6 +10,7 @@ use super::{
     Answer, Api, assert_refused,
     event_log::{event, write},
     keys::Keyed,
+    logged::Log,
 };
 use crate::{
     keys::Scope,
@@ -206,7 +207,7 @@ async fn a_note_whose_bytes_are_gone_or_cut_off_is_no_file() {
 }
 
 #[tokio::test]
-async fn files_of_sessions_that_cannot_bring_them_are_left_at_once_and_delay_no_other() {
+async fn files_of_sessions_that_cannot_bring_them_are_left_at_once() {
     let api = Api::new(&[("MEDIA_DOWNLOAD", "always")]);
     for session in ["51", "52"] {
         let files = (0..30).map(|file| message(session, "application/pdf", &file.to_string()));
@@ -217,7 +218,7 @@ async fn files_of_sessions_that_cannot_bring_them_are_left_at_once_and_delay_no_
     api.state.received.begin();
     let until = Instant::now() + Duration::from_secs(30);
     while ledger.place("media.fetch").await.unwrap() != Some(newest) {
-        assert!(Instant::now() < until, "the files hold each other up");
+        assert!(Instant::now() < until, "the files are not left");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     api.state.received.shut_down().await;
@@ -232,19 +233,17 @@ async fn a_file_is_not_done_with_while_the_store_is_away() {
     let newest = ledger.newest_event().await.unwrap();
     std::fs::remove_dir(&folder).unwrap();
     std::fs::write(&folder, "").unwrap();
+    let (log, _logging) = Log::begin();
     api.state.received.begin();
     let until = Instant::now() + Duration::from_secs(30);
     let place = async || ledger.place("media.fetch").await.unwrap();
-    while place().await.is_none() {
-        assert!(Instant::now() < until, "no place is noted");
+    while !log.text().contains("files of messages cannot be kept") {
+        assert!(Instant::now() < until, "it is not tried: {}", log.text());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // A caller's try takes the same way, behind that of the service: by its end the first one has failed as well.
     let media = api.media().await;
-    for _ in 0..5 {
-        let refused = api.part(&media, &[]).await;
-        assert_refused(&refused, 503, "FILE_UNAVAILABLE");
-    }
+    let refused = api.part(&media, &[]).await;
+    assert_refused(&refused, 503, "FILE_UNAVAILABLE");
     assert!(place().await < Some(newest), "{:?}", place().await);
     // The store is back, but no page runs for this session, so the file cannot be fetched.
     std::fs::remove_file(&folder).unwrap();
@@ -253,6 +252,9 @@ async fn a_file_is_not_done_with_while_the_store_is_away() {
         assert!(Instant::now() < until, "the file is not done with");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let log = log.text();
+    assert_eq!(log.matches("files of messages cannot be kept").count(), 1);
+    assert!(log.contains("no file of a message waits for the store"));
     api.state.received.shut_down().await;
 }
 

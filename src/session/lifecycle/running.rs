@@ -763,12 +763,13 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             PageCommand::Media {
                 message,
+                most,
                 sink,
                 reply,
             } => {
                 self.files += 1;
                 self.ask(|driver| async move {
-                    let given = driver.fetch_media(&message, &sink).await;
+                    let given = driver.fetch_media(&message, most, &sink).await;
                     PageAnswer::FileGiven(reply, given.map_err(FileError::from))
                 });
             }

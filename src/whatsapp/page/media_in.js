@@ -118,14 +118,17 @@
   // `messages` gives the page's collection; `page` its functions for addresses, which adapters of an earlier version do not give; `blobOf`
   // has WhatsApp Web download the file of a message, and may give it.
   const commands = ({ messages, page = () => ({ createWid: (text) => text }), blobOf }) => ({
-    // {id} -> {stage, bytes, detail}. To be asked until the stage is no longer `fetching` or `waiting`: the phone uploads it again.
-    async mediaOpen({ id }) {
+    // {id, most} -> {stage, bytes, detail}. To be asked until the stage is no longer `fetching` or `waiting`: the phone uploads it again.
+    // A file of more bytes than `most`, as its message says, is not brought: the page would have all of it in memory.
+    async mediaOpen({ id, most }) {
       if (!open.has(id)) {
         const held = messages();
         if (!held) throw failure("NOT_LOADED", "WhatsApp Web has not loaded its messages");
         const msg = await messageOf(held, id, page());
         if (!msg) return { stage: "unknown", bytes: null, detail: "the message is not in WhatsApp Web's store" };
         if (!msg.mediaData && !msg.directPath) return { stage: "gone", bytes: null, detail: "the message carries no file any more" };
+        const size = Number(msg.mediaData?.size ?? msg.size);
+        if (typeof most === "number" && size > most) return { stage: "too_large", bytes: size, detail: "its message says that it has more bytes than are wanted" };
         const file = { blob: null, stage: "fetching", detail: null, timer: 0, msg };
         open.set(id, file);
         bring(file, msg, blobOf);

@@ -157,7 +157,7 @@ async fn a_file_that_came_while_the_bucket_was_away_is_fetched_once_it_is_back()
     let media = service
         .hears_file(&account, "image", "image/jpeg", &bytes(1, 700))
         .await;
-    // By now it was tried: a caller who asks behind that learns why.
+    service.logs("files of messages cannot be kept").await;
     let refused = service.file(&media).await;
     refused.assert_refused(503, "FILE_UNAVAILABLE");
     // Not even a kill loses it.

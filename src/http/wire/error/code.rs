@@ -67,8 +67,8 @@ const fn first(seconds: &[u64]) -> Option<u64> {
     seconds.first().copied()
 }
 
-/// A list takes milliseconds: a caller that has waited in vain comes back when the others have had their answers.
-pub(super) const BUSY_SECONDS: u64 = 5;
+/// A list takes milliseconds, and a usual file about a second: a caller that has waited in vain comes back when the others have had their answers.
+const BUSY_SECONDS: u64 = 5;
 
 /// A phone that has just been woken uploads a file within this.
 const PHONE_SECONDS: u64 = 15;
@@ -169,7 +169,8 @@ codes! {
     SessionNotReady = SERVICE_UNAVAILABLE, Usual, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
     ProfileStale = SERVICE_UNAVAILABLE, Attention, "PROFILE_STALE", "The profile is a copy older than what was sent to this recipient, and the page could not begin a new Signal session: the recipient would not see the message. Nothing was sent; others can be sent to. The message says what is missing: update the page scripts, or set STALE_SENDS=risk";
     FileAwaitsPhone = SERVICE_UNAVAILABLE, Usual, "FILE_AWAITS_PHONE", retry PHONE_SECONDS, "WhatsApp's servers do not have the file any more, and the phone was asked to upload it again: see that it is on, and ask again after Retry-After";
-    FileNotReady = SERVICE_UNAVAILABLE, Usual, "FILE_NOT_READY", "The file is not here yet, and the session that could bring it is not READY: connect it, and ask again. With Retry-After it is READY, and brings other files first: ask again after that";
+    FileNotReady = SERVICE_UNAVAILABLE, Usual, "FILE_NOT_READY", "The file is not here yet, and the session that could bring it is not READY: connect it, and ask again";
+    FileBusy = SERVICE_UNAVAILABLE, Usual, "FILE_BUSY", retry BUSY_SECONDS, "The file is not here yet, and as many others as the session, or the service, can bring at once are on their way: ask again after Retry-After";
     FileUnavailable = SERVICE_UNAVAILABLE, Attention, "FILE_UNAVAILABLE", "Files cannot be read or written (MEDIA_STORE): the log of the service says why. Check the folder and its disk, or the bucket, the way there, and the key to it";
     MediaUnavailable = SERVICE_UNAVAILABLE, Attention, "MEDIA_UNAVAILABLE", "The file cannot be kept on disk, so nothing is sent: check the disk of DATA_DIR";
     MessagesBusy = SERVICE_UNAVAILABLE, Usual, "MESSAGES_BUSY", retry BUSY_SECONDS, "Too many requests for messages at once; sends go on: make the request again after Retry-After";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::{Code, ErrorFacts, LogLevel, code::BUSY_SECONDS};
+use super::{Code, ErrorFacts, LogLevel};
 use crate::{
     received::OpenError,
     session::{
@@ -122,15 +122,10 @@ impl Cause for OpenError {
             Self::Session(FileError::Gone(_)) => Code::FileGone,
             Self::Session(FileError::AwaitsPhone) => Code::FileAwaitsPhone,
             Self::Session(FileError::NotRunning(_)) => Code::FileNotReady,
-            Self::Session(FileError::Failed(_) | FileError::NoAnswer(_)) | Self::OtherBytes(_) => {
-                Code::FileFailed
-            }
-            Self::Busy => {
-                return ErrorFacts {
-                    retry_after: Some(BUSY_SECONDS),
-                    ..Code::FileNotReady.facts()
-                };
-            }
+            Self::Session(FileError::Failed(_) | FileError::NoAnswer(_) | FileError::TooLarge)
+            | Self::OtherBytes(_) => Code::FileFailed,
+            Self::Busy => Code::FileBusy,
+            Self::Fault => Code::Internal,
             Self::Range(_) => Code::RangeNotSatisfiable,
             Self::Store(_) => Code::FileUnavailable,
             Self::Session(FileError::ShuttingDown) | Self::ShuttingDown => Code::ShuttingDown,

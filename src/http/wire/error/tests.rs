@@ -98,7 +98,7 @@ fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() 
 fn what_a_bucket_answers_is_for_the_log_alone() {
     let said =
         "<Error><AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>AWS4</StringToSign></Error>";
-    let why = StoreError::Folder(std::io::Error::other(said));
+    let why = StoreError::from(std::io::Error::other(said));
     let refused = ApiError::from(OpenError::Store(why));
     assert!(refused.to_string().contains(said), "{refused}");
     let facts = refused.facts();
@@ -117,7 +117,7 @@ fn what_a_bucket_answers_is_for_the_log_alone() {
 fn a_file_that_waits_for_others_says_when_to_come_back_and_one_of_a_session_that_is_not_ready_does_not()
  {
     let busy = ApiError::from(OpenError::Busy);
-    assert_eq!(busy.facts().code, "FILE_NOT_READY");
+    assert_eq!(busy.facts().code, "FILE_BUSY");
     assert_eq!(busy.into_response().headers()["retry-after"], "5");
     let not_ready = OpenError::Session(crate::session::FileError::NotRunning("INIT"));
     let not_ready = ApiError::from(not_ready);

@@ -70,6 +70,7 @@ fn command(name: &str) -> Command {
         }),
         "media" => Command::Page(PageCommand::Media {
             message: "false_1@c.us_3A".into(),
+            most: None,
             sink: tokio::sync::mpsc::channel(1).0,
             reply: oneshot::channel().0,
         }),

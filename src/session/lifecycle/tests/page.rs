@@ -264,6 +264,7 @@ impl Driver for Scripted {
     async fn fetch_media(
         &self,
         message: &WaId,
+        _most: Option<u64>,
         sink: &mpsc::Sender<bytes::Bytes>,
     ) -> Result<(), FetchError> {
         if message.ends_with("0000") {
