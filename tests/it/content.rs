@@ -1,11 +1,13 @@
 //! What `/send` sends beside a plain text, with real pages: answers, mentions, places, contact cards and polls, to people and to
 //! groups. What the recipient gets is what the simulated server has taken.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
     adapters::{CURRENT, bundle},
     ledger::becomes,
+    media::{files, hash},
     support::{Answer, Service},
 };
 
@@ -153,28 +155,138 @@ async fn each_kind_of_content_is_sent_by_wa_js_where_chats_go_by_lid() {
     sends_each_kind("wa-js", json!({ "lid_chats": true })).await;
 }
 
-#[tokio::test]
-async fn a_poll_under_one_key_is_one_message_over_a_restart_and_another_poll_is_refused() {
-    let (service, account) = Service::linked(&[]).await;
-    let poll = |options: Value| json!({ "cliente_id": 51, "to": FRIEND, "idempotency_key": "lunch-1", "poll": { "question": "¿Qué?", "options": options } });
-    let same = poll(json!(["pasta", "asado"]));
-    let other = poll(json!(["pasta", "sushi"]));
-    let first = service.post("/send", &same).await;
-    assert_eq!(first.status, 200, "{}", first.text());
-    service
-        .post("/send", &other)
-        .await
-        .assert_refused(422, "IDEMPOTENCY_KEY_REUSED");
-    let home = service.kill();
-    let service = Service::start_in(home, |_| {}).await;
-    service.reaches("51", "READY").await;
-    for _ in 0..5 {
-        let again = service.post("/send", &same).await;
-        assert_eq!(again.status, 200, "{}", again.text());
-        assert_eq!(again.json()["message_id"], first.json()["message_id"]);
+/// A request of each kind, and one that says something else. `own` is a message of the account.
+fn requests(own: &str) -> Vec<(String, Value, Value)> {
+    let mut requests = Vec::new();
+    let mut add = |name: &str, path: &str, fields: [Value; 2]| {
+        let [same, other] = fields.map(|mut fields| {
+            fields["cliente_id"] = json!(51);
+            fields["idempotency_key"] = json!(format!("order-{name}"));
+            fields
+        });
+        requests.push((path.to_owned(), same, other));
+    };
+    let mut send = |name: &str, values: [Value; 2]| {
+        let fields = values.map(|value| {
+            let mut fields = json!({ "to": FRIEND });
+            fields[name] = value;
+            fields
+        });
+        add(name, "/send", fields);
+    };
+    send("message", [json!("Hola otra vez"), json!("Otra cosa")]);
+    send(
+        "location",
+        [1.5, 2.5].map(|degrees| json!({ "latitude": degrees, "longitude": -2.25 })),
+    );
+    send(
+        "contact",
+        ["Ana", "Beto"].map(|name| json!({ "name": name, "phone": OTHER })),
+    );
+    send(
+        "poll",
+        ["asado", "sushi"].map(|other| json!({ "question": "¿Qué?", "options": ["pasta", other] })),
+    );
+    for (kind, mimetype, bytes) in files() {
+        let longer = [bytes.as_slice(), b"?"].concat();
+        let fields = [bytes, longer].map(|bytes| {
+            let media = json!({ "kind": kind, "data": BASE64_STANDARD.encode(bytes), "mimetype": mimetype });
+            json!({ "to": FRIEND, "media": media })
+        });
+        add(kind, "/send", fields);
     }
-    assert_eq!(service.taken(&account).await.len(), 1);
+    let reaction = format!("/messages/{own}/reaction");
+    add(
+        "reaction",
+        &reaction,
+        ["👍", "❤️"].map(|emoji| json!({ "emoji": emoji })),
+    );
+    requests
+}
+
+#[tokio::test]
+async fn each_kind_is_one_message_under_a_key_that_comes_five_times_over_a_kill() {
+    let (service, account) = Service::linked(&[("SEND_RATE_PER_MINUTE", "0")]).await;
+    let own = service.sends(51, FRIEND, "Hola").await;
+    let own = own["message_id"].as_str().unwrap();
+    let requests = requests(own);
+    let mut first = Vec::new();
+    for (path, same, other) in &requests {
+        let answer = service.post(path, same).await;
+        assert_eq!(answer.status, 200, "{same}: {}", answer.text());
+        let refused = service.post(path, other).await;
+        refused.assert_refused(422, "IDEMPOTENCY_KEY_REUSED");
+        first.push(answer.json());
+    }
+    let repeats = async |service: &Service| {
+        for ((path, same, _), first) in requests.iter().zip(&first) {
+            let again = service.post(path, same).await;
+            assert_eq!(again.status, 200, "{same}: {}", again.text());
+            assert_eq!(again.header("idempotent-replayed"), Some("true"), "{same}");
+            assert_eq!(&again.json(), first, "{same}");
+        }
+    };
+    for _ in 0..2 {
+        repeats(&service).await;
+    }
+    let service = Service::start_in(service.kill(), |_| {}).await;
+    service.reaches("51", "READY").await;
+    for _ in 0..2 {
+        repeats(&service).await;
+    }
+    let taken = service.taken(&account).await;
+    // The own one, and each but the reaction to it.
+    assert_eq!(taken.len(), requests.len(), "{taken:?}");
+    for (first, (path, ..)) in first.iter().zip(&requests) {
+        let id = first["message_id"].as_str().unwrap();
+        let found = taken
+            .iter()
+            .filter(|message| id.contains(message["id"].as_str().unwrap()));
+        assert_eq!(found.count(), usize::from(path == "/send"), "{first}");
+    }
+    assert_eq!(
+        (&taken[0]["reaction"], &taken[0]["changes"]),
+        (&json!("👍"), &json!(1))
+    );
     service.stop();
+}
+
+#[tokio::test]
+async fn a_lid_is_written_to_as_a_number_is() {
+    for by_lid in [false, true] {
+        let service = Service::with(&[]).await;
+        service.faults(json!({ "lid_chats": by_lid })).await;
+        let account = service.link("51").await;
+        let found = service.reads(&format!("/numbers/{FRIEND}")).await;
+        let lid = found["lid"].as_str().unwrap();
+        assert!(lid.ends_with("@lid"), "{lid}");
+        let text = json!({ "to": lid, "message": "Hola, quien seas" });
+        let first = service.sends_content(&account, text).await;
+        assert_eq!(
+            (&first["to"], &first["body"]),
+            (&json!(FRIEND), &json!("Hola, quien seas"))
+        );
+        let (kind, mimetype, bytes) = files().remove(0);
+        let data = BASE64_STANDARD.encode(&bytes);
+        let media = json!({ "to": lid, "quote": first["id"], "media": { "kind": kind, "data": data, "mimetype": mimetype } });
+        let taken = service.sends_content(&account, media).await;
+        assert_eq!(
+            (&taken["to"], &taken["quote"], &taken["media"]["sha256"]),
+            (&json!(FRIEND), &first["id"], &json!(hash(&bytes)))
+        );
+        if by_lid {
+            // It is one chat, whichever address a caller knows.
+            let by_number = json!({ "to": FRIEND, "message": "Hola de nuevo" });
+            service.sends_content(&account, by_number).await;
+            let chats = service.reads("/chats").await;
+            assert_eq!(chats["chats"].as_array().unwrap().len(), 1, "{chats}");
+        }
+        // WhatsApp's server says of no LID whether it is one; it takes nothing for it.
+        let unknown = json!({ "to": "999999999999999@lid", "message": "x" });
+        let refused = service.refuses_content(unknown).await;
+        refused.assert_refused(500, "SEND_FAILED");
+        service.stop();
+    }
 }
 
 #[tokio::test]

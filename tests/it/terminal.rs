@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{
-    Service,
-    chrome::eventually,
-    terminal::{Printed, Running, codes, command, run},
+use crate::{
+    media::hash,
+    support::{
+        Service,
+        chrome::eventually,
+        terminal::{Printed, Running, codes, command, run},
+    },
 };
 
 /// A number that is on WhatsApp, and one that is not.
@@ -157,6 +160,65 @@ async fn a_text_is_sent_from_a_terminal_and_its_end_is_told() {
         table.out.contains("READY") && table.out.contains(&account),
         "{table:?}"
     );
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_file_is_sent_from_a_terminal_byte_by_byte_and_one_that_is_not_there_is_named() {
+    let (service, account) = Service::linked(&[]).await;
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let list = [b"%PDF-1.7\n".as_slice(), &vec![7; 300_000]].concat();
+    let sound = [b"ID3\x04".as_slice(), &[7; 5000]].concat();
+    for (name, bytes) in [("lista de precios.pdf", &list), ("timbre.mp3", &sound)] {
+        std::fs::write(place(name), bytes).unwrap();
+    }
+    service.secrets().remember_text("la lista nueva");
+    let sends = |more: &[&str]| {
+        ask(
+            &service,
+            &[&["send", "51", RECIPIENT, "--file"], more].concat(),
+        )
+    };
+    let path = place("lista de precios.pdf");
+    let sent = sends(&[&path, "--caption", "la lista nueva"]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    // What it is, its first bytes say; that it is to be a document all the same, the caller.
+    let path = place("timbre.mp3");
+    for more in [&[][..], &["--kind", "document"]] {
+        let sent = sends(&[&[path.as_str()], more].concat());
+        assert_eq!(sent.code, 0, "{sent:?}");
+    }
+    let taken = service.taken(&account).await;
+    let media = taken.iter().map(|message| &message["media"]);
+    let said = media.map(|media| {
+        json!([
+            media["kind"],
+            media["sha256"],
+            media["filename"],
+            media["caption"]
+        ])
+    });
+    let nothing = Value::Null;
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        [
+            json!([
+                "document",
+                hash(&list),
+                "lista de precios.pdf",
+                "la lista nueva"
+            ]),
+            json!(["audio", hash(&sound), nothing, nothing]),
+            json!(["document", hash(&sound), "timbre.mp3", nothing]),
+        ]
+    );
+
+    let nowhere = place("no está.pdf");
+    let missing = sends(&[&nowhere]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.err.contains(&nowhere), "{missing:?}");
+    assert_eq!(service.taken(&account).await.len(), 3);
     service.stop();
 }
 

@@ -362,3 +362,83 @@ async fn ten_thousand_recipients_leave_the_page_quick() {
     assert_eq!(send(&chrome, TEXT).await["messageSendResult"], "OK");
     sandbox.stop().await;
 }
+
+/// A picture of one pixel.
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+#[tokio::test]
+async fn the_page_of_the_phone_shows_the_pictures_of_a_conversation_and_sends_one() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = linked(&folder).await;
+    let came = json!({"account": ACCOUNT, "from": FRIEND, "media": {"data": PIXEL, "mimetype": "image/png", "kind": "image", "caption": "el sol"}});
+    assert_eq!(sandbox.post("/phone/receive", came).await.0, 200);
+    let phone = Chrome::open(&folder.path().join("phone")).await;
+    phone.goto(&sandbox.url("/phone")).await;
+    let pictures = |count: usize| {
+        format!(
+            "(() => {{ const all = [...document.querySelectorAll('#messages img.picture')]; return all.length === {count} && all.every((one) => one.naturalWidth > 0); }})()"
+        )
+    };
+    phone.until(&pictures(1)).await;
+    let words: String = phone
+        .value("document.querySelector('#messages img.picture').alt")
+        .await;
+    assert!(words.contains("el sol"), "{words}");
+
+    // What the account sends is there as well.
+    chrome
+        .run(&format!(
+            "const {{ createWid }} = require('WAWebWidFactory');
+            const {{ chat }} = await require('WAWebFindChatAction').findOrCreateLatestChat(createWid('{FRIEND}@c.us'), 'createChat');
+            const bytes = Uint8Array.from(atob('{PIXEL}'), (char) => char.charCodeAt(0));
+            const file = new File([bytes], 'luna.png', {{ type: 'image/png' }});
+            const data = await require('WAWebMediaOpaqueData').default.createFromData(file, file.type);
+            const prepared = require('WAWebPrepRawMedia').prepRawMedia(data, {{}});
+            await prepared.waitForPrep();
+            const sent = await prepared.sendToChat({{ chat, options: {{ caption: 'la luna' }} }});
+            if (sent.messageSendResult !== 'OK') throw new Error(sent.messageSendResult)"
+        ))
+        .await;
+    phone.until(&pictures(2)).await;
+
+    // Chosen as the dialog of the browser does it, without a text.
+    phone
+        .run(&format!(
+            "const bytes = Uint8Array.from(atob('{PIXEL}'), (char) => char.charCodeAt(0));
+            const chosen = new DataTransfer();
+            chosen.items.add(new File([bytes], 'nube.png', {{ type: 'image/png' }}));
+            const field = document.querySelector('#file');
+            field.files = chosen.files;
+            field.dispatchEvent(new Event('change'))"
+        ))
+        .await;
+    phone.click("#send").await;
+    phone.until(&pictures(3)).await;
+    let trouble: String = phone
+        .value("document.querySelector('#trouble').textContent")
+        .await;
+    assert_eq!(trouble, "");
+    let state = sandbox.get("/phone/state").await;
+    let received = state["received"].as_array().unwrap();
+    assert_eq!(
+        (received.len(), &received[1]["from"]),
+        (2, &json!(FRIEND)),
+        "{state}"
+    );
+    let id = received[1]["id"].as_str().unwrap();
+    let media = sandbox.url(&format!("/phone/media?account={ACCOUNT}&id={id}"));
+    let bytes = sandbox
+        .client
+        .get(media)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    assert_eq!(STANDARD.encode(bytes), PIXEL);
+    chrome
+        .until("require('WAWebMsgCollection').MsgCollection.filter((msg) => msg.type === 'image' && !msg.id.fromMe).length === 2")
+        .await;
+    sandbox.stop().await;
+}

@@ -1,11 +1,15 @@
 //! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the real WhatsApp Web, unmodified,
 //! does its work on it. What the service does with that bundle, in both versions and on both builds, is in `adapters` and `pairing`.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
-use crate::adapters::{CURRENT, OLD, bundle};
+use crate::{
+    adapters::{CURRENT, OLD, bundle},
+    media::{files, hash},
+};
 
 /// A page that shows a code, with the bundle in it.
 async fn with_wa_js(folder: &TempDir, package: &str, faults: Value) -> (Running, Chrome) {
@@ -197,6 +201,214 @@ async fn the_unmodified_wa_js_sends_files_and_loads_those_that_came() {
         .await;
     assert_eq!(loaded, PNG);
     sandbox.stop().await;
+}
+
+/// A film of half a second, as a browser makes it.
+const FILM: &str = "(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 48 });
+    const pen = canvas.getContext('2d');
+    const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: 'video/mp4;codecs=vp9' });
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const ended = new Promise((done) => { recorder.onstop = done; });
+    recorder.start();
+    for (let nth = 0; nth < 10; nth += 1) {
+        pen.fillStyle = `rgb(${nth * 25}, 90, 90)`;
+        pen.fillRect(0, 0, 64, 48);
+        await new Promise((done) => setTimeout(done, 50));
+    }
+    recorder.stop();
+    await ended;
+    return new File(parts, 'gato.mp4', { type: 'video/mp4' });
+})()";
+
+#[tokio::test]
+async fn the_unmodified_wa_js_sends_every_kind_of_message() {
+    for lid_chats in [false, true] {
+        sends_every_kind(json!({"lid_chats": lid_chats})).await;
+    }
+}
+
+/// What the test sends, by the ids that it goes on with.
+struct Sent {
+    film: String,
+    video: String,
+    sticker: String,
+    text: String,
+}
+
+fn bytes_of(kind: &str) -> Vec<u8> {
+    let mut all = files().into_iter();
+    all.find(|(each, ..)| *each == kind).unwrap().2
+}
+
+async fn sends_every_kind(faults: Value) {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder, CURRENT, faults).await;
+    let scanned = json!({"code": shown_code(&chrome).await, "number": ACCOUNT});
+    assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
+    chrome.until(LINKED).await;
+    let chat = format!("{FRIEND}@c.us");
+    let sent = sends_all(&chrome, &chat).await;
+    assert_all_taken(&sandbox.messages().await, &sent);
+
+    // What was sent can be changed, whatever it is. In its chat as that is called by now: wa-js looks a number up in no LID.
+    let done = async |what: String| chrome.run(&format!("await {what}")).await;
+    let Sent {
+        video,
+        sticker,
+        text,
+        ..
+    } = sent;
+    done(format!("WPP.chat.sendReactionToMessage('{video}', '👍')")).await;
+    done(format!(
+        "WPP.chat.editMessage('{text}', 'guau', {{ linkPreview: false }})"
+    ))
+    .await;
+    let chat = sticker.split('_').nth(1).unwrap();
+    done(format!(
+        "WPP.chat.deleteMessage('{chat}', '{sticker}', true, true)"
+    ))
+    .await;
+    let changed = sandbox
+        .until_messages(|messages| {
+            messages
+                .iter()
+                .filter(|message| message["changes"] == 1)
+                .count()
+                == 3
+        })
+        .await;
+    assert_eq!(
+        (
+            &changed[0]["reaction"],
+            &changed[8]["edited"],
+            &changed[3]["deleted"]
+        ),
+        (&json!("👍"), &json!("guau"), &json!(true))
+    );
+    sandbox.stop().await;
+}
+
+async fn sends_all(chrome: &Chrome, chat: &str) -> Sent {
+    // Gives the id, once the server has it.
+    let does = async |what: String| -> String {
+        let sent: Value = chrome
+            .value(&format!("{what}.then(async ({{ id, sendMsgResult }}) => ({{ id: String(id), result: await sendMsgResult }}))"))
+            .await;
+        assert_eq!(sent["result"]["messageSendResult"], "OK", "{what}: {sent}");
+        sent["id"].as_str().unwrap().to_owned()
+    };
+    let medium = async |content: &str, options: Value| {
+        does(format!(
+            "WPP.chat.sendFileMessage('{chat}', {content}, {options})"
+        ))
+        .await
+    };
+    // A parameter of a type is nothing that wa-js reads in such an address.
+    let url = |kind: &str, mimetype: &str| {
+        json!(format!(
+            "data:{mimetype};base64,{}",
+            BASE64_STANDARD.encode(bytes_of(kind))
+        ))
+        .to_string()
+    };
+    chrome.run(&format!("window.film = await {FILM}")).await;
+    let film = "film.arrayBuffer().then((bytes) => crypto.subtle.digest('SHA-256', bytes))
+        .then((hash) => Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join(''))";
+    let film: String = chrome.value(film).await;
+    let video = medium("film", json!({"type": "video", "caption": "el gato"})).await;
+    medium(
+        &url("audio", "audio/mpeg"),
+        json!({"type": "audio", "filename": "timbre.mp3"}),
+    )
+    .await;
+    let voice = json!({"type": "audio", "isPtt": true, "waveform": true, "mimetype": "audio/ogg; codecs=opus"});
+    medium(&url("voice", "audio/ogg"), voice).await;
+    let picture = url("image", "image/png");
+    let sticker = medium(&picture, json!({"type": "sticker"})).await;
+    medium(
+        &picture,
+        json!({"type": "image", "isViewOnce": true, "caption": "una vez"}),
+    )
+    .await;
+    medium(
+        &picture,
+        json!({"type": "image", "quotedMsg": video, "caption": "y el perro"}),
+    )
+    .await;
+    let place =
+        json!({"lat": -34.6037, "lng": -58.3816, "name": "Obelisco", "address": "Av. 9 de Julio"});
+    does(format!("WPP.chat.sendLocationMessage('{chat}', {place})")).await;
+    does(format!("WPP.chat.sendCreatePollMessage('{chat}', '¿Cuándo?', ['lunes', 'martes'], {{ selectableCount: 1 }})")).await;
+    let answer = json!({"quotedMsg": video, "linkPreview": false});
+    let text = does(format!(
+        "WPP.chat.sendTextMessage('{chat}', 'miau', {answer})"
+    ))
+    .await;
+    Sent {
+        film,
+        video,
+        sticker,
+        text,
+    }
+}
+
+/// Each as it was sent; pictures and stickers are drawn again on their way, and all other bytes are the same.
+fn assert_all_taken(taken: &[Value], sent: &Sent) {
+    let [
+        video,
+        audio,
+        voice,
+        sticker,
+        once,
+        answer,
+        place,
+        poll,
+        text,
+    ] = taken
+    else {
+        panic!("{taken:?}");
+    };
+    for (message, kind, mimetype, hash) in [
+        (video, "video", "video/mp4", Some(sent.film.clone())),
+        (audio, "audio", "audio/mpeg", Some(hash(&bytes_of("audio")))),
+        (
+            voice,
+            "voice",
+            "audio/ogg; codecs=opus",
+            Some(hash(&bytes_of("voice"))),
+        ),
+        (sticker, "sticker", "image/webp", None),
+        (once, "image", "image/jpeg", None),
+        (answer, "image", "image/jpeg", None),
+    ] {
+        let media = &message["media"];
+        assert_eq!(
+            (&media["kind"], &media["mimetype"], &media["problem"]),
+            (&json!(kind), &json!(mimetype), &Value::Null),
+            "{message}"
+        );
+        assert!(hash.is_none_or(|hash| media["sha256"] == hash), "{message}");
+        assert_eq!(
+            media["view_once"] == true,
+            message["id"] == once["id"],
+            "{message}"
+        );
+    }
+    let captions = [video, once, answer].map(|message| &message["media"]["caption"]);
+    assert_eq!(captions, ["el gato", "una vez", "y el perro"]);
+    let place = &place["location"];
+    assert_eq!(
+        (&place["latitude"], &place["longitude"], &place["name"]),
+        (&json!(-34.6037), &json!(-58.3816), &json!("Obelisco")),
+        "{place}"
+    );
+    let question = json!({"question": "¿Cuándo?", "options": ["lunes", "martes"], "choices": 1});
+    assert_eq!(poll["poll"], question);
+    assert_eq!(text["body"], "miau");
+    let quoted = json!(sent.video.split('_').nth(2).unwrap());
+    assert_eq!([&text["quote"], &answer["quote"]], [&quoted; 2]);
 }
 
 /// What it does to messages that are there and in chats, as a person at the phone sees it.
