@@ -168,25 +168,25 @@ async fn a_file_is_sent_from_a_terminal_byte_by_byte_and_one_that_is_not_there_i
     let (service, account) = Service::linked(&[]).await;
     let folder = TempDir::new().unwrap();
     let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let list = [b"%PDF-1.7\n".as_slice(), &[7; 300_000]].concat();
+    let list = [b"%PDF-1.7\n".as_slice(), &vec![7; 300_000]].concat();
     let sound = [b"ID3\x04".as_slice(), &[7; 5000]].concat();
     for (name, bytes) in [("lista de precios.pdf", &list), ("timbre.mp3", &sound)] {
         std::fs::write(place(name), bytes).unwrap();
     }
     service.secrets().remember_text("la lista nueva");
-    let send = |more: &[&str]| {
+    let sends = |more: &[&str]| {
         ask(
             &service,
             &[&["send", "51", RECIPIENT, "--file"], more].concat(),
         )
     };
     let path = place("lista de precios.pdf");
-    let sent = send(&[&path, "--caption", "la lista nueva"]);
+    let sent = sends(&[&path, "--caption", "la lista nueva"]);
     assert_eq!(sent.code, 0, "{sent:?}");
     // What it is, its first bytes say; that it is to be a document all the same, the caller.
     let path = place("timbre.mp3");
     for more in [&[][..], &["--kind", "document"]] {
-        let sent = send(&[&[path.as_str()], more].concat());
+        let sent = sends(&[&[path.as_str()], more].concat());
         assert_eq!(sent.code, 0, "{sent:?}");
     }
     let taken = service.taken(&account).await;
@@ -215,7 +215,7 @@ async fn a_file_is_sent_from_a_terminal_byte_by_byte_and_one_that_is_not_there_i
     );
 
     let nowhere = place("no está.pdf");
-    let missing = send(&[&nowhere]);
+    let missing = sends(&[&nowhere]);
     assert_eq!(missing.code, 1, "{missing:?}");
     assert!(missing.err.contains(&nowhere), "{missing:?}");
     assert_eq!(service.taken(&account).await.len(), 3);
