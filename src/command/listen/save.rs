@@ -605,7 +605,10 @@ mod tests {
         }
         assert_eq!(tried.len(), 8, "{tried:?}");
         for tries in tried.values() {
-            let pauses: Vec<_> = tries.windows(2).map(|two| two[1] - two[0]).collect();
+            let pauses: Vec<_> = tries
+                .windows(2)
+                .map(|two| two[1].abs_diff(two[0]))
+                .collect();
             assert!(Duration::from_secs(15) <= pauses[0], "{pauses:?}");
             let last = pauses.last().unwrap();
             assert!(LONGEST_PAUSE <= *last, "{pauses:?}");
