@@ -1,5 +1,7 @@
 //! The lease by itself, and then a cluster that keeps it through faults.
 
+mod simulation;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
