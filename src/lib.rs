@@ -33,6 +33,7 @@
 //!   and `heard`, `ledger` only `masked`, `heard`, `extras` and `stored`, `media` only `extras`, `files` and `masked`; `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
 //!   there is a key; `keys` imports a session's name. `session` reads its settings from one value, `config::SessionConfig`.
+//! - `cluster` decides which host runs a session. It imports a session's name and nothing else of this crate, and does nothing by itself.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
 //!   it, and `config` reads its settings.
 //! - The crate `startup`, `crates/startup`, has what both programs need before they serve: it reads the environment and the
@@ -47,11 +48,12 @@
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
-//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`delivery`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
+//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`delivery`], [`whatsapp`], [`browser`]; then [`cluster`], [`config`], [`command`],
 //! [`keys`], [`media`], [`qr`], [`picture`], [`heard`], [`stored`], [`masked`], `files`, `kernel`, [`telemetry`].
 
 pub mod app;
 pub mod browser;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod delivery;
