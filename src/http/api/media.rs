@@ -68,7 +68,8 @@ pub(in crate::http) async fn bring(
         }
     };
     let (head, bytes) = (given.file.head(), given.file.bytes());
-    let judged = kind::judge(None, given.mimetype.as_deref(), head, bytes);
+    let (mimetype, filename) = (given.mimetype.as_deref(), given.filename.as_deref());
+    let judged = kind::judge(None, mimetype, filename, head, bytes);
     let judged = judged.map_err(invalid)?;
     let kept = given.keep().await?;
     let id = app.media.name(kept.clone()).await.map_err(refused)?;
@@ -98,16 +99,23 @@ pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium,
         // It was looked at when the request was read.
         (None, None, None) => return Err(invalid("give one of url, data and id".to_owned())),
     };
-    let (known, head, bytes) = match &file {
+    let (known, called, head, bytes) = match &file {
         Source::New(given) => (
             &given.mimetype,
+            given.filename.as_deref(),
             given.file.head().to_vec(),
             given.file.bytes(),
         ),
-        Source::Kept(kept) => (&kept.mimetype, kept.head(), kept.bytes),
+        Source::Kept(kept) => (
+            &kept.mimetype,
+            kept.filename.as_deref(),
+            kept.head(),
+            kept.bytes,
+        ),
     };
     let named = mimetype.or_else(|| known.clone());
-    let judged = kind::judge(kind, named.as_deref(), &head, bytes);
+    let called = filename.as_deref().or(called);
+    let judged = kind::judge(kind, named.as_deref(), called, &head, bytes);
     let judged = judged.map_err(invalid)?;
     let is_view_once = view_once == Some(true);
     check_medium_kind(Some(judged.kind), caption.is_some(), is_view_once)?;
