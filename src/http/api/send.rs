@@ -76,6 +76,7 @@ impl FromBody for ParsedSend {
         // First of the fields: what is no yes and no no must not send.
         let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
         let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
+        send_content::check_place(body)?;
         Self::checked(target, is_dry_run, fields, parts)
     }
 }

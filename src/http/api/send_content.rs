@@ -4,11 +4,15 @@
 
 use std::mem;
 
+use serde_json::Value;
+
 use crate::{
     extras::{Card, Extras, MediumKind, Place, Question},
     http::wire::{
         error::ApiError,
+        extract::Object,
         requests::{ContactField, ContactGiven, Given, MediaField, Nested, SendBody},
+        spelling::bare,
     },
     masked::{Number, Text, WaId},
     media::kind::is_mimetype,
@@ -50,6 +54,24 @@ pub(super) fn check_length(message: &Given<String>) -> Result<(), ApiError> {
     let units = units(text);
     if units > LONGEST_TEXT {
         return Err(ApiError::TextTooLong(units));
+    }
+    Ok(())
+}
+
+/// Refuses what belongs into a medium and stands beside it: left out in silence, a picture that may be looked at once would stay in the chat.
+pub(super) fn check_place(body: &Object) -> Result<(), ApiError> {
+    const INSIDE: [&str; 5] = ["view_once", "caption", "kind", "filename", "mimetype"];
+    let is_given = |value: &Value| !value.is_null();
+    if !body.get("media").is_some_and(is_given) {
+        return Ok(());
+    }
+    for field in INSIDE {
+        let is_beside =
+            |(name, value): (&String, &Value)| bare(name) == bare(field) && is_given(value);
+        if body.iter().any(is_beside) {
+            let why = format!("it belongs inside media: write \"media\": {{\"{field}\": …}}");
+            return Err(invalid(field, why));
+        }
     }
     Ok(())
 }

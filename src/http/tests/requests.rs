@@ -247,6 +247,38 @@ async fn a_refused_number_says_which_field_it_stands_in_and_what_was_found() {
     );
 }
 
+/// Left alone, a picture that may be looked at once would stay in the chat.
+#[tokio::test]
+async fn what_belongs_inside_a_medium_is_not_left_alone_beside_it() {
+    let api = Api::new(&[]);
+    for (beside, value, field) in [
+        ("view_once", json!(true), "view_once"),
+        ("viewOnce", json!(true), "view_once"),
+        ("caption", json!("secreto"), "caption"),
+        ("filename", json!("a.pdf"), "filename"),
+    ] {
+        let mut send = json!({"cliente_id": 51, "to": "5491158254201", "media": {"id": "fil_x"}});
+        send[beside] = value;
+        let refused = api.send(&send).await;
+        assert_refused(&refused, 400, "INVALID_CONTENT");
+        let said = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(
+            said.starts_with(field) && said.contains("inside media"),
+            "{said}"
+        );
+    }
+    for beside in [
+        json!({"media": {"id": "fil_x"}, "caption": null}),
+        json!({"message": "x", "caption": "y"}),
+    ] {
+        let mut send = json!({"cliente_id": 51, "to": "5491158254201"});
+        send.as_object_mut()
+            .unwrap()
+            .extend(beside.as_object().unwrap().clone());
+        assert_refused(&api.send(&send).await, 503, "SESSION_NOT_READY");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let api = Api::new(&[]);
