@@ -77,7 +77,8 @@ impl FromBody for ParsedSend {
         let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
         let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
         send_content::check_place(body)?;
-        Self::checked(target, is_dry_run, fields, parts)
+        let checked = Self::checked(target, is_dry_run, fields, parts);
+        checked.map_err(|why| send_content::explained(why, body))
     }
 }
 

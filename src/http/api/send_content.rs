@@ -11,8 +11,8 @@ use crate::{
     http::wire::{
         error::ApiError,
         extract::Object,
-        requests::{ContactField, ContactGiven, Given, MediaField, Nested, SendBody},
-        spelling::bare,
+        requests::{ContactField, ContactGiven, Given, MediaField, Nested, SendBody, fields_of},
+        spelling::{LONGEST_NAME as LONGEST_FIELD, bare},
     },
     masked::{Number, Text, WaId},
     media::kind::is_mimetype,
@@ -74,6 +74,19 @@ pub(super) fn check_place(body: &Object) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// A missing text, where something else seems to have been meant: the body has a field that is not known. Without one it has the words of
+/// the contract.
+pub(super) fn explained(why: ApiError, body: &Object) -> ApiError {
+    let mut names = body.keys();
+    let other = names.find(|name| !fields_of::<SendBody>().contains(&name.as_str()));
+    match (why, other) {
+        (ApiError::InvalidMessage, Some(name)) if !body.contains_key("message") => {
+            ApiError::NothingKnownToSend(name.chars().take(LONGEST_FIELD).collect())
+        }
+        (why, _) => why,
+    }
 }
 
 /// What a send says. A medium still has to be brought.

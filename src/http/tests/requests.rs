@@ -1,6 +1,6 @@
 //! What a request may look like: paths, methods, bodies and the order of the checks.
 
-use axum::body::Body;
+use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 
 use super::{
@@ -49,6 +49,22 @@ async fn a_send_is_checked_in_the_order_of_the_contract() {
         let message = json!({"cliente_id": 51, "to": "+54 9 11 5825-4201", "message": text});
         assert_refused(&api.send(&message).await, 400, "INVALID_MESSAGE");
     }
+    // The words of the contract, unless something else seems to have been meant.
+    let nothing = json!({"cliente_id": 51, "to": "5491158254201"});
+    let refused = api.send(&nothing).await;
+    assert_refused(&refused, 400, "INVALID_MESSAGE");
+    assert_eq!(
+        refused.json()["message"],
+        "message must be a non-empty string"
+    );
+    let other = json!({"cliente_id": 51, "to": "5491158254201", "image": {"url": "x"}});
+    let refused = api.send(&other).await;
+    assert_refused(&refused, 400, "INVALID_MESSAGE");
+    let said = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        said.contains("\"image\"") && said.contains("give one of message, media,"),
+        "{said}"
+    );
     let fine = api
         .send(&json!({"cliente_id": 51, "to": "5491158254201@c.us", "message": "x"}))
         .await;
@@ -189,6 +205,8 @@ async fn a_text_may_have_65536_characters_in_any_escaping_and_size_goes_before_t
         let refused = api.post(path, "x".repeat(size)).await;
         assert_refused(&refused, 413, "PAYLOAD_TOO_LARGE");
         assert!(refused.text().contains("65,536"), "{}", refused.text());
+        let has_limit = refused.text().contains("larger than 14 MB");
+        assert_eq!(has_limit, path == "/send", "{}", refused.text());
     }
     let filler = "x".repeat(LARGEST_BODY - 30);
     let fine = format!(r#"{{"cliente_id":51,"x":"{filler}"}}"#);
@@ -199,6 +217,20 @@ async fn a_text_may_have_65536_characters_in_any_escaping_and_size_goes_before_t
         400,
         "INVALID_JSON",
     );
+}
+
+#[tokio::test]
+async fn a_form_with_a_file_is_told_where_files_go() {
+    let api = Api::new(&[]);
+    for content in [b"text".as_slice(), b"\xff\xd8\xff\xe0"] {
+        let head = b"--x\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\n".as_slice();
+        let form = [head, content, b"\r\n--x--\r\n"].concat();
+        let request = Request::post("/send");
+        let request = request.header("content-type", "multipart/form-data; boundary=x");
+        let refused = api.call(request.body(Body::from(form)).unwrap()).await;
+        assert_refused(&refused, 415, "UNSUPPORTED_MEDIA_TYPE");
+        assert!(refused.text().contains("POST /media"), "{}", refused.text());
+    }
 }
 
 /// As the service before this one had it: no field is found in an array, and so no session.

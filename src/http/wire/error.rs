@@ -18,7 +18,10 @@ pub(in crate::http) use body::ErrorBody;
 pub(in crate::http) use code::{Code, ErrorFacts, LogLevel};
 pub(in crate::http::wire) use session::Cause;
 
-use super::spelling::Misspelt;
+use super::{
+    body::{LARGEST_INLINE, LARGEST_SEND},
+    spelling::Misspelt,
+};
 use crate::{
     delivery::{self, DownloadError, InvalidField, WebhookError},
     keys::Scope,
@@ -119,6 +122,12 @@ causes! {
     )]
     TooLarge = PayloadTooLarge,
     #[error(
+        "the body is larger than {} MB: a text has at most {LONGEST_TEXT_SHOWN} characters, and media.data at most {} MiB; bring a larger file with POST /media, and give its id",
+        LARGEST_SEND / 1_000_000,
+        LARGEST_INLINE / 1024 / 1024
+    )]
+    SendTooLarge = PayloadTooLarge,
+    #[error(
         "the text has {0} characters, and WhatsApp takes {LONGEST_TEXT_SHOWN} (counted as JavaScript does: an emoji is two): send it in parts"
     )]
     TextTooLong(usize) = PayloadTooLarge,
@@ -142,7 +151,9 @@ causes! {
     UnnamedUtf16 = InvalidJson,
     #[error("the body is said to be {0}, and cannot be unpacked as such: send it as it is")]
     NotUnpacked(&'static str) = InvalidJson,
-    #[error("multipart/form-data is not read; send JSON")]
+    #[error(
+        "multipart/form-data is not read; send JSON; a file goes as a form to POST /media, whose answer has the id for media.id"
+    )]
     Multipart = UnsupportedMediaType,
     #[error("the character set {0:?} is not read; send UTF-8")]
     UnknownCharset(String) = UnsupportedMediaType,
@@ -180,6 +191,10 @@ causes! {
     InvalidChat(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
     InvalidMessage = InvalidMessage,
+    #[error(
+        "message must be a non-empty string; the body has {0:?}, which is not known here: give one of message, media, location, contact and poll"
+    )]
+    NothingKnownToSend(String) = InvalidMessage,
     #[error("give one of message, media, location, contact and poll: each is a message of its own; the text below a medium is its caption")]
     MoreThanOneContent = InvalidContent,
     #[error("{field}: {why}")]
@@ -431,6 +446,15 @@ impl From<WebhookError> for ApiError {
             WebhookError::Ledger(why) => Self::WebhooksUnavailable(why),
             WebhookError::Read(why) => why.into(),
         }
+    }
+}
+
+/// A body is larger than this.
+pub(in crate::http) fn too_large(largest: usize) -> ApiError {
+    if largest == LARGEST_SEND {
+        ApiError::SendTooLarge
+    } else {
+        ApiError::TooLarge
     }
 }
 
