@@ -18,6 +18,7 @@ use super::send_content::check_medium_kind;
 use crate::{
     extras::Medium,
     http::{
+        guard::purpose,
         state::AppState,
         wire::{
             body::LARGEST_INLINE,
@@ -38,6 +39,9 @@ use crate::{
 /// A caller that sends nothing for so long must not hold a connection for ever.
 const PART_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What a document is called, in the query.
+const FILENAME: &str = "filename";
+
 /// The fields of a form: more than these is no upload of one file.
 const MOST_FIELDS: usize = 8;
 
@@ -54,6 +58,7 @@ pub(in crate::http) async fn bring(
     State(app): State<AppState>,
     mut request: Request,
 ) -> Result<(StatusCode, Json<MediaBrought>), ApiError> {
+    purpose::check_parameters(request.uri().query(), &[FILENAME])?;
     // Its size is counted as it comes.
     DefaultBodyLimit::disable().apply(&mut request);
     let named = named_type(request.headers());
@@ -313,6 +318,6 @@ fn is_curls_own(named: &str) -> bool {
 fn name_in(uri: &Uri) -> Option<String> {
     let query = uri.query().unwrap_or_default();
     let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let (_, name) = pairs.find(|(key, _)| key == "filename")?;
+    let (_, name) = pairs.find(|(key, _)| key == FILENAME)?;
     Some(name.into_owned())
 }

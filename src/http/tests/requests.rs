@@ -411,12 +411,12 @@ async fn what_is_to_be_done_in_a_chat_names_the_chat_and_the_session() {
     let api = Api::new(&[]);
     let named = json!({"cliente_id": 51, "state": "typing"});
     for (path, body, status, code) in [
-        ("/chats/abc/seen", named.clone(), 400, "INVALID_TO"),
+        ("/chats/abc/seen", named.clone(), 400, "INVALID_CHAT"),
         (
             "/chats/status@broadcast/seen",
             named.clone(),
             400,
-            "INVALID_TO",
+            "INVALID_CHAT",
         ),
         (
             "/chats/5491158254201/typing",
@@ -450,5 +450,47 @@ async fn what_is_to_be_done_in_a_chat_names_the_chat_and_the_session() {
         ),
     ] {
         assert_refused(&api.post(path, body.to_string()).await, status, code);
+    }
+}
+
+#[tokio::test]
+async fn what_names_no_session_in_a_chat_is_told_of_the_header() {
+    let api = Api::new(&[]);
+    let refused = api.post("/chats/5491158254201/seen", "").await;
+    assert_refused(&refused, 400, "INVALID_CLIENTE_ID");
+    assert!(
+        refused.text().contains("X-Cliente-Id"),
+        "{}",
+        refused.text()
+    );
+}
+
+/// Left alone, a misspelt limit would show all there is.
+#[tokio::test]
+async fn a_read_of_chats_knows_its_parameters_and_names_the_session_that_it_meant() {
+    let api = Api::new(&[]);
+    for path in [
+        "/chats?lmit=1",
+        "/groups?before=1",
+        "/chats/5491158254201/messages?lmit=1",
+    ] {
+        let refused = api.get(&format!("{path}&cliente_id=51")).await;
+        assert_refused(&refused, 400, "INVALID_PARAMETER");
+    }
+    let brought = api.post("/media?file=a.jpg", "x").await;
+    assert_refused(&brought, 400, "INVALID_PARAMETER");
+    assert!(brought.text().contains("filename"), "{}", brought.text());
+    for path in [
+        "/chats?_=1",
+        "/groups",
+        "/chats/5491158254201/messages",
+        "/numbers/5491158254201",
+    ] {
+        let refused = api.get(path).await;
+        assert_refused(&refused, 503, "SESSION_NOT_READY");
+        let refused = refused.json();
+        let said = refused["message"].as_str().unwrap();
+        assert!(said.starts_with("session admin "), "{said}");
+        assert_eq!(refused["state"], "DISCONNECTED");
     }
 }

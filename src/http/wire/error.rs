@@ -17,6 +17,7 @@ use axum::{
 pub(in crate::http) use body::ErrorBody;
 pub(in crate::http) use code::{Code, ErrorFacts, LogLevel};
 pub(in crate::http::wire) use session::Cause;
+pub(in crate::http) use session::NotReadyToBeRead;
 
 use super::{
     body::{LARGEST_INLINE, LARGEST_SEND},
@@ -75,7 +76,8 @@ causes! {
         Evidence(EvidenceError),
         Dismiss(DismissError),
         Passkey(PasskeyError),
-        Received(OpenError)
+        Received(OpenError),
+        NotReadyToBeRead(NotReadyToBeRead)
     ]
 
     #[error("no such path: GET /docs lists all of them")]
@@ -179,16 +181,17 @@ causes! {
     /// `/send` says it in the words of the contract.
     #[error("cliente_id must be a number")]
     ClienteIdNotANumber = InvalidClienteId,
+    /// The same where the words are not fixed.
+    #[error(
+        "cliente_id must be a number; a session with another name is named in the header X-Cliente-Id, and one of both is needed"
+    )]
+    ClienteIdNotANumberNorHeader = InvalidClienteId,
     #[error("cliente_id must be a positive integer")]
     ClienteIdNotPositive = InvalidClienteId,
     #[error("to must be a string")]
     ToNotAString = InvalidTo,
     #[error("to is not a phone number: {0}")]
     InvalidTo(InvalidRecipient) = InvalidTo,
-    #[error(
-        "the chat is neither a phone number nor the address of a chat (…@c.us, …@lid, …@g.us): {0}"
-    )]
-    InvalidChat(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
     InvalidMessage = InvalidMessage,
     #[error(
@@ -208,12 +211,21 @@ causes! {
     MediaTooLarge(String) = MediaTooLarge,
     #[error("media: the url was not fetched: {0}")]
     MediaUnreachable(#[from] DownloadError) = MediaUnreachable,
+    /// The same in WAHA's words.
+    #[error("file: the url was not fetched: {0}")]
+    WahaFileUnreachable(DownloadError) = MediaUnreachable,
+    #[error("file: {0}")]
+    WahaFileTooLarge(String) = MediaTooLarge,
+    #[error("file: no file has this id: POST /media answers ids, and files are kept for a day")]
+    WahaFileUnknown = MediaNotFound,
     #[error("media: {0}")]
     MediaUnavailable(MediaError) = MediaUnavailable,
     #[error("quote must be the id of a message, as GET /events has it (data.id, or data.key)")]
     InvalidQuote = InvalidContent,
     #[error("{0} is required: name the session that is meant; nothing was done")]
     WahaSessionMissing(&'static str) = InvalidClienteId,
+    #[error("{0} must be a positive integer, or 1 to 64 letters, digits, '-' or '_'; nothing was done")]
+    WahaSessionInvalid(&'static str) = InvalidClienteId,
     #[error("there is no such session: POST /api/sessions makes one")]
     WahaSessionUnknown = SessionNotFound,
     #[error("{0} must be a string that is not empty")]

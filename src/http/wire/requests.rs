@@ -269,7 +269,7 @@ pub(in crate::http) struct MediaField {
     #[schema(example = "fil_Zm9vYmFyYmF6cXV4MTIzNA")]
     pub(in crate::http) id: Option<String>,
     /// The type of the bytes. A picture, a film and a sound are told by their first bytes; for a document this is what its recipient
-    /// gets to know.
+    /// gets to know, and left out it is that of its first bytes, or of the ending of its name.
     #[schema(max_length = 255, example = "application/pdf")]
     pub(in crate::http) mimetype: Option<String>,
     /// As what it is sent; left out, it is guessed from the bytes and their type: what is not surely a picture, a film or a sound goes as a
