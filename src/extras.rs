@@ -112,7 +112,10 @@ pub enum ActionKind {
 
 /// A place to be sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object that has latitude and longitude"
+)]
 pub struct Place {
     /// Degrees north, -90 to 90.
     #[schema(minimum = -90, maximum = 90, example = -34.6037)]
@@ -141,7 +144,10 @@ pub struct Card {
 
 /// A poll to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object that has question and options"
+)]
 pub struct Question {
     /// What is asked.
     #[schema(value_type = String, min_length = 1, max_length = 255, example = "¿Cuándo nos vemos?")]

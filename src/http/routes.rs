@@ -195,6 +195,7 @@ pub(super) fn all() -> Routes {
             routes!(media::bring),
             &[&[
                 InvalidContent,
+                InvalidParameter,
                 RequestTimeout,
                 MediaTooLarge,
                 MediaUnavailable,
@@ -221,7 +222,7 @@ pub(super) fn all() -> Routes {
             &[
                 NAMED,
                 BODY,
-                &[InvalidTo, ChatNotFound, SendFailed, SessionNotReady],
+                &[InvalidChat, ChatNotFound, SendFailed, SessionNotReady],
             ],
         )
         .route(
@@ -230,7 +231,7 @@ pub(super) fn all() -> Routes {
             &[
                 NAMED,
                 BODY,
-                &[InvalidTo, InvalidContent],
+                &[InvalidChat, InvalidContent],
                 &[ChatNotFound, SendFailed, SessionNotReady],
             ],
         )
@@ -273,7 +274,11 @@ pub(super) fn all() -> Routes {
         .route(
             RECEIVE,
             routes!(chats::list),
-            &[NAMED, READING, &[InvalidAfter, InvalidLimit]],
+            &[
+                NAMED,
+                READING,
+                &[InvalidParameter, InvalidAfter, InvalidLimit],
+            ],
         )
         .route(
             RECEIVE,
@@ -281,14 +286,18 @@ pub(super) fn all() -> Routes {
             &[
                 NAMED,
                 READING,
-                &[InvalidChat, InvalidLimit, InvalidFetch],
+                &[InvalidParameter, InvalidChat, InvalidLimit, InvalidFetch],
                 &[ChatNotFound, MessageNotFound],
             ],
         )
         .route(
             RECEIVE,
             routes!(groups::list),
-            &[NAMED, READING, &[InvalidAfter, InvalidLimit]],
+            &[
+                NAMED,
+                READING,
+                &[InvalidParameter, InvalidAfter, InvalidLimit],
+            ],
         )
         .route(
             RECEIVE,

@@ -13,6 +13,9 @@ pub const OPUS: &str = "audio/ogg; codecs=opus";
 const SVG: &str = "image/svg+xml";
 const OCTETS: &str = "application/octet-stream";
 
+/// Says nothing of a file: the type that curl and the stores of files give to what they do not know. The second one is S3's.
+const UNKNOWN: [&str; 2] = [OCTETS, "binary/octet-stream"];
+
 /// WhatsApp's limits, in bytes, of page module `WAWebMediaGatingUtils`. A document's is the service's own, `MEDIA_MAX_MB`.
 const MB: u64 = 1024 * 1024;
 const MOST_OF_VIDEO: u64 = 64 * MB;
@@ -109,25 +112,28 @@ pub struct Judged {
     pub mimetype: String,
 }
 
-/// Decides, or says why it cannot be sent so. `kind` and `mimetype` are what the caller has named; a file of the web has its server's word.
+/// Decides, or says why it cannot be sent so. `kind`, `mimetype` and `filename` are what the caller has named; a file of the web has its
+/// server's word.
 pub fn judge(
     kind: Option<MediumKind>,
     mimetype: Option<&str>,
+    filename: Option<&str>,
     head: &[u8],
     bytes: u64,
 ) -> Result<Judged, String> {
     let found = signature(head);
-    let named = mimetype.map(bare).filter(|named| named != OCTETS);
+    let named = mimetype.map(bare);
+    let named = named.filter(|named| !UNKNOWN.contains(&named.as_str()));
     if found == Some(SVG) || named.as_deref() == Some(SVG) {
         return Err(
             "WhatsApp takes no SVG, also not as a document: send it as a PNG, or in a ZIP"
                 .to_owned(),
         );
     }
-    let kind = kind.unwrap_or_else(|| guessed(found, named.as_deref(), mimetype.is_some()));
+    let kind = kind.unwrap_or_else(|| guessed(found, named.as_deref()));
     let mimetype = if kind == MediumKind::Document {
-        let plain = found.map_or_else(|| OCTETS.to_owned(), bare);
-        named.unwrap_or(plain)
+        let told = || found.or_else(|| of_document(filename, head));
+        named.unwrap_or_else(|| bare(told().unwrap_or(OCTETS)))
     } else {
         let found = found.ok_or_else(|| not_what(kind, named.as_deref()))?;
         taken(kind, found)?.to_owned()
@@ -148,17 +154,23 @@ pub fn judge(
     Ok(Judged { kind, mimetype })
 }
 
-/// A file becomes a picture, a film or a sound only when its bytes and its name for them agree, or when nothing else is said of it.
-fn guessed(found: Option<&'static str>, named: Option<&str>, is_named: bool) -> MediumKind {
+/// The type of a document that nobody has named: its recipient's phone opens it by that. Many kinds of documents are archives by their
+/// bytes, so the ending of its name goes before that.
+fn of_document(filename: Option<&str>, head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(b"%PDF-") {
+        return Some("application/pdf");
+    }
+    let by_name = filename.and_then(name::mimetype_of);
+    by_name.or_else(|| head.starts_with(b"PK\x03\x04").then_some("application/zip"))
+}
+
+/// A file becomes a picture, a film or a sound only when its bytes and its type agree, or when no type is named.
+fn guessed(found: Option<&'static str>, named: Option<&str>) -> MediumKind {
     let Some(found) = found else {
         return MediumKind::Document;
     };
     let family = |mimetype: &str| mimetype.split('/').next().unwrap_or_default().to_owned();
-    let agrees = match named {
-        Some(named) => family(named) == family(found),
-        // Said to be octets: the caller means a file.
-        None => !is_named,
-    };
+    let agrees = named.is_none_or(|named| family(named) == family(found));
     let kind = match family(found).as_str() {
         "image" => MediumKind::Image,
         "video" => MediumKind::Video,
@@ -245,7 +257,7 @@ mod tests {
         mimetype: Option<&str>,
         head: &[u8],
     ) -> Result<(MediumKind, String), String> {
-        judge(kind, mimetype, head, 5).map(|judged| (judged.kind, judged.mimetype))
+        judge(kind, mimetype, None, head, 5).map(|judged| (judged.kind, judged.mimetype))
     }
 
     #[test]
@@ -254,15 +266,14 @@ mod tests {
         for (mimetype, head, guessed, as_type) in [
             (None, JPEG, Image, "image/jpeg"),
             (Some("image/png"), JPEG, Image, "image/jpeg"),
-            (
-                Some("application/octet-stream"),
-                JPEG,
-                Document,
-                "image/jpeg",
-            ),
+            (Some("application/octet-stream"), JPEG, Image, "image/jpeg"),
+            (Some("application/octet-stream"), MP4, Video, "video/mp4"),
+            (Some("binary/octet-stream"), MP3, Audio, "audio/mpeg"),
             (Some("application/pdf"), JPEG, Document, "application/pdf"),
             (Some("application/pdf"), PDF, Document, "application/pdf"),
-            (None, PDF, Document, "application/octet-stream"),
+            (None, PDF, Document, "application/pdf"),
+            (None, b"x", Document, "application/octet-stream"),
+            (None, b"PK\x03\x04", Document, "application/zip"),
             (Some("image/jpeg"), PDF, Document, "image/jpeg"),
             (None, WEBP, Image, "image/webp"),
             (None, MP4, Video, "video/mp4"),
@@ -276,6 +287,35 @@ mod tests {
             );
         }
         assert_eq!(kind(None, None, &opus()), Ok((Audio, OPUS.to_owned())));
+    }
+
+    #[test]
+    fn a_document_without_a_type_has_that_of_its_bytes_else_that_of_its_ending() {
+        const WORD: &str =
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+        const ZIP: &[u8] = b"PK\x03\x04\x14";
+        for (mimetype, name, head, as_type) in [
+            (None, "lista.pdf", PDF, "application/pdf"),
+            (None, "lista.docx", PDF, "application/pdf"),
+            (None, "lista.DOCX", ZIP, WORD),
+            (Some("application/octet-stream"), "lista.docx", ZIP, WORD),
+            (
+                Some("application/zip"),
+                "lista.docx",
+                ZIP,
+                "application/zip",
+            ),
+            (None, "lista", ZIP, "application/zip"),
+            (None, "lista.csv", b"a;b", "text/csv"),
+            (None, "lista.qqq", b"a;b", "application/octet-stream"),
+        ] {
+            let judged = judge(None, mimetype, Some(name), head, 5).unwrap();
+            assert_eq!(
+                (judged.kind, judged.mimetype.as_str()),
+                (MediumKind::Document, as_type),
+                "{name}"
+            );
+        }
     }
 
     #[test]
@@ -315,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_file_is_not_larger_than_whatsapp_takes() {
-        let judged = |wanted| judge(Some(wanted), None, JPEG, 17 * MB);
+        let judged = |wanted| judge(Some(wanted), None, None, JPEG, 17 * MB);
         assert!(judged(MediumKind::Image).unwrap_err().contains("document"));
         assert!(judged(MediumKind::Document).is_ok());
     }

@@ -24,25 +24,80 @@ pub fn harmless_within(given: &str, longest: usize) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
+/// The endings of names and the types that they stand for, as IANA has them. Of two endings of a type the first is the usual one.
+const ENDINGS: [(&str, &str); 39] = [
+    ("pdf", "application/pdf"),
+    ("zip", "application/zip"),
+    ("txt", "text/plain"),
+    ("csv", "text/csv"),
+    ("json", "application/json"),
+    ("xml", "application/xml"),
+    ("html", "text/html"),
+    ("htm", "text/html"),
+    ("rtf", "application/rtf"),
+    ("doc", "application/msword"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    ("xls", "application/vnd.ms-excel"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    ("odt", "application/vnd.oasis.opendocument.text"),
+    ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
+    ("odp", "application/vnd.oasis.opendocument.presentation"),
+    ("epub", "application/epub+zip"),
+    ("7z", "application/x-7z-compressed"),
+    ("rar", "application/vnd.rar"),
+    ("gz", "application/gzip"),
+    ("apk", "application/vnd.android.package-archive"),
+    ("ics", "text/calendar"),
+    ("vcf", "text/vcard"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("png", "image/png"),
+    ("webp", "image/webp"),
+    ("gif", "image/gif"),
+    ("heic", "image/heic"),
+    ("mp3", "audio/mpeg"),
+    ("m4a", "audio/mp4"),
+    ("aac", "audio/aac"),
+    ("amr", "audio/amr"),
+    ("ogg", "audio/ogg"),
+    ("mp4", "video/mp4"),
+    ("3gp", "video/3gpp"),
+    ("mov", "video/quicktime"),
+];
+
 /// What a document without a name is called.
 pub fn by_mimetype(mimetype: &str) -> String {
-    let ending = match mimetype {
-        "application/pdf" => "pdf",
-        "application/zip" => "zip",
-        "text/plain" => "txt",
-        "text/csv" => "csv",
-        "application/json" => "json",
-        "image/jpeg" => "jpg",
-        "image/png" => "png",
-        "image/webp" => "webp",
-        "image/gif" => "gif",
-        "audio/mpeg" => "mp3",
-        "audio/mp4" => "m4a",
-        "video/mp4" => "mp4",
-        mimetype if mimetype.starts_with("audio/ogg") => "ogg",
-        _ => return "document".to_owned(),
-    };
-    format!("document.{ending}")
+    ending_of(mimetype).map_or_else(
+        || "document".to_owned(),
+        |ending| format!("document.{ending}"),
+    )
+}
+
+/// How the name of a file of this type ends.
+pub fn ending_of(mimetype: &str) -> Option<&'static str> {
+    let bare = mimetype.split(';').next().unwrap_or_default().trim();
+    let mut endings = ENDINGS.iter();
+    let found = endings.find(|(_, typed)| typed.eq_ignore_ascii_case(bare));
+    found.map(|(ending, _)| *ending)
+}
+
+/// The type that the ending of a name stands for.
+pub fn mimetype_of(name: &str) -> Option<&'static str> {
+    let (_, given) = name.rsplit_once('.')?;
+    let mut endings = ENDINGS.iter();
+    let found = endings.find(|(ending, _)| ending.eq_ignore_ascii_case(given));
+    found.map(|(_, typed)| *typed)
 }
 
 /// Marks that turn the order of letters, begin a line or cannot be seen: `gpj.exe` shown as `exe.jpg`.

@@ -70,7 +70,11 @@ impl FromStr for Addressee {
         if is_person || address.strip_suffix(GROUP).is_some_and(is_id) {
             return Ok(Self::Chat(address.into()));
         }
-        raw.parse().map(Self::Number)
+        raw.parse().map(Self::Number).map_err(|why| match why {
+            InvalidRecipient::NotAPerson if address.ends_with(GROUP) => InvalidRecipient::NoGroup,
+            InvalidRecipient::NotAPerson => InvalidRecipient::NotServed,
+            why => why,
+        })
     }
 }
 
@@ -124,6 +128,19 @@ mod tests {
         ] {
             assert!(read(raw).is_err(), "{raw}");
         }
+    }
+
+    #[test]
+    fn a_channel_and_status_updates_are_not_served_and_groups_are() {
+        for raw in ["status@broadcast", "12036304120@newsletter"] {
+            assert_eq!(read(raw), Err(InvalidRecipient::NotServed), "{raw}");
+            let said = InvalidRecipient::NotServed.to_string();
+            assert!(
+                said.contains("not served") && said.contains("@g.us"),
+                "{said}"
+            );
+        }
+        assert_eq!(read("@g.us"), Err(InvalidRecipient::NoGroup));
     }
 
     #[test]

@@ -39,8 +39,14 @@ pub enum InvalidRecipient {
     Empty,
     #[error("{} cannot stand in a number; {REMEDY}", shown(*.0))]
     Foreign(char),
-    #[error("it is the address of a group or a channel, and texts go to people only; {REMEDY}")]
+    #[error("it is the address of a group or a channel, and a person is meant here; {REMEDY}")]
     NotAPerson,
+    #[error(
+        "it is the address of a channel or of status updates (@newsletter, @broadcast), which are not served: give a person's number, or the address of a group, which ends in @g.us"
+    )]
+    NotServed,
+    #[error("what stands before @g.us is no id of a group: give the address as GET /groups has it")]
+    NoGroup,
     #[error("it is a hidden id of WhatsApp (@lid), which does not tell the number; {REMEDY}")]
     HiddenId,
     #[error("what stands behind its @ is neither c.us nor s.whatsapp.net; {REMEDY}")]

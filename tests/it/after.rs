@@ -512,7 +512,7 @@ async fn a_chat_is_read_and_shows_typing_when_it_is_asked_for_and_never_by_itsel
         let nonsense = service.post(&path, &nonsense).await;
         nonsense.assert_refused(400, "INVALID_CONTENT");
         let status = service.post("/chats/status@broadcast/seen", &seen).await;
-        status.assert_refused(400, "INVALID_TO");
+        status.assert_refused(400, "INVALID_CHAT");
         service.stop();
     }
 }

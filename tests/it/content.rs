@@ -129,9 +129,12 @@ async fn sends_each_kind(adapter: &'static str, faults: Value) {
         .sends_content(&account, json!({ "to": to, "poll": poll }))
         .await;
     assert_eq!((&taken["group"], &taken["poll"]), (&json!(group), &poll));
-    let nowhere = json!({ "to": "120363000000000000@g.us", "message": "x" });
-    let refused = service.refuses_content(nowhere).await;
-    refused.assert_refused(400, "NOT_IN_GROUP");
+    for is_dry_run in [false, true] {
+        let nowhere =
+            json!({ "to": "120363000000000000@g.us", "message": "x", "dry_run": is_dry_run });
+        let refused = service.refuses_content(nowhere).await;
+        refused.assert_refused(400, "NOT_IN_GROUP");
+    }
     service.stop();
 }
 

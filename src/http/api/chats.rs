@@ -9,16 +9,16 @@ use axum::{
 
 use super::{
     paging,
-    reading::{ChatInPath, Part},
-    send::session_of,
+    reading::{ChatInPath, Part, naming, session_to_read},
 };
 use crate::{
     http::{
+        guard::purpose,
         state::AppState,
         wire::{
             contract::{ChatMessages, ChatsAnswer},
             error::ApiError,
-            extract::Json,
+            extract::{CLIENTE_ID, Json},
             parameters::{
                 ChatParameter, ListInQuery, SessionInHeader, SessionInQuery, StoredInQuery,
             },
@@ -37,6 +37,9 @@ pub(super) const MOST_MESSAGES: usize = 200;
 /// Longer than any id of a message.
 const LONGEST_ID: usize = 255;
 
+/// What the query of a chat's messages knows.
+const KNOWN: [&str; 4] = [CLIENTE_ID, "before", "limit", "fetch"];
+
 /// Which messages of a chat a query means.
 #[derive(Debug)]
 pub(in crate::http) struct Wanted {
@@ -54,6 +57,7 @@ impl FromRequestParts<AppState> for Wanted {
             limit: MESSAGES,
             fetch: false,
         };
+        purpose::check_parameters(parts.uri.query(), &KNOWN)?;
         let query = parts.uri.query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
@@ -69,7 +73,7 @@ impl FromRequestParts<AppState> for Wanted {
                         _ => return Err(ApiError::InvalidFetch),
                     };
                 }
-                // As everywhere: what is not known is left alone.
+                // The session, or what is added against caches.
                 _ => {}
             }
         }
@@ -86,7 +90,9 @@ pub(in crate::http) async fn list(
     target: Target,
     Part(part): Part,
 ) -> Result<Json<ChatsAnswer>, ApiError> {
-    let chats = session_of(&app, &target)?.chats(part).await?;
+    let session = session_to_read(&app, &target)?;
+    let chats = session.chats(part).await;
+    let chats = chats.map_err(ApiError::from).map_err(naming(&target))?;
     Ok(Json(ChatsAnswer::of(target, chats)))
 }
 
@@ -105,7 +111,8 @@ pub(in crate::http) async fn messages(
         fetch,
     }: Wanted,
 ) -> Result<Json<ChatMessages>, ApiError> {
-    let session = session_of(&app, &target)?;
-    let read = session.stored_messages(&chat, before, limit, fetch).await?;
+    let session = session_to_read(&app, &target)?;
+    let read = session.stored_messages(&chat, before, limit, fetch).await;
+    let read = read.map_err(ApiError::from).map_err(naming(&target))?;
     Ok(Json(ChatMessages::of(target, read)))
 }

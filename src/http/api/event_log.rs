@@ -126,7 +126,7 @@ impl FromRequestParts<AppState> for Wanted {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
-        purpose::check_parameters(parts, &KNOWN)?;
+        purpose::check_parameters(parts.uri.query(), &KNOWN)?;
         let caller = Caller::of(&parts.extensions)?;
         Self::of(parameters(parts), caller)
     }
@@ -171,7 +171,7 @@ impl FromRequestParts<AppState> for StreamWanted {
                 log: None,
             });
         };
-        purpose::check_parameters(parts, &KNOWN_OF_STREAM)?;
+        purpose::check_parameters(parts.uri.query(), &KNOWN_OF_STREAM)?;
         let caller = Caller::of(&parts.extensions)?;
         if !caller.may(Scope::Receive) {
             return Err(ApiError::ScopeMissing(Scope::Receive));

@@ -2,10 +2,7 @@
 
 use axum::extract::State;
 
-use super::{
-    reading::{ChatInPath, Part},
-    send::session_of,
-};
+use super::reading::{ChatInPath, Part, naming, session_to_read};
 use crate::http::{
     state::AppState,
     wire::{
@@ -26,7 +23,9 @@ pub(in crate::http) async fn list(
     target: Target,
     Part(part): Part,
 ) -> Result<Json<GroupsAnswer>, ApiError> {
-    let groups = session_of(&app, &target)?.groups(part).await?;
+    let session = session_to_read(&app, &target)?;
+    let groups = session.groups(part).await;
+    let groups = groups.map_err(ApiError::from).map_err(naming(&target))?;
     Ok(Json(GroupsAnswer::of(target, groups)))
 }
 
@@ -42,6 +41,8 @@ pub(in crate::http) async fn get(
     if !group.is_group() {
         return Err(ApiError::NotAGroup);
     }
-    let group = session_of(&app, &target)?.group(&group).await?;
+    let session = session_to_read(&app, &target)?;
+    let group = session.group(&group).await;
+    let group = group.map_err(ApiError::from).map_err(naming(&target))?;
     Ok(Json(GroupAnswer::of(target, group)))
 }

@@ -32,7 +32,7 @@ impl FromRequestParts<AppState> for Chat {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         let chat = chat_of_path(parts, app).await;
-        chat.map(Self).map_err(ApiError::InvalidChat)
+        chat.map(Self).map_err(ApiError::InvalidChatInPath)
     }
 }
 
@@ -45,7 +45,7 @@ impl FromBody for ParsedSeen {
     const MAY_NAME_NO_SESSION: bool = false;
 
     fn of_array() -> ApiError {
-        ApiError::ClienteIdNotANumber
+        ApiError::ClienteIdNotANumberNorHeader
     }
 
     fn from_body(
@@ -67,7 +67,7 @@ impl FromBody for ParsedTyping {
     const MAY_NAME_NO_SESSION: bool = false;
 
     fn of_array() -> ApiError {
-        ApiError::ClienteIdNotANumber
+        ApiError::ClienteIdNotANumberNorHeader
     }
 
     fn from_body(

@@ -18,6 +18,7 @@ use super::send_content::check_medium_kind;
 use crate::{
     extras::Medium,
     http::{
+        guard::purpose,
         state::AppState,
         wire::{
             body::LARGEST_INLINE,
@@ -38,6 +39,9 @@ use crate::{
 /// A caller that sends nothing for so long must not hold a connection for ever.
 const PART_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What a document is called, in the query.
+const FILENAME: &str = "filename";
+
 /// The fields of a form: more than these is no upload of one file.
 const MOST_FIELDS: usize = 8;
 
@@ -54,6 +58,7 @@ pub(in crate::http) async fn bring(
     State(app): State<AppState>,
     mut request: Request,
 ) -> Result<(StatusCode, Json<MediaBrought>), ApiError> {
+    purpose::check_parameters(request.uri().query(), &[FILENAME])?;
     // Its size is counted as it comes.
     DefaultBodyLimit::disable().apply(&mut request);
     let named = named_type(request.headers());
@@ -68,7 +73,8 @@ pub(in crate::http) async fn bring(
         }
     };
     let (head, bytes) = (given.file.head(), given.file.bytes());
-    let judged = kind::judge(None, given.mimetype.as_deref(), head, bytes);
+    let (mimetype, filename) = (given.mimetype.as_deref(), given.filename.as_deref());
+    let judged = kind::judge(None, mimetype, filename, head, bytes);
     let judged = judged.map_err(invalid)?;
     let kept = given.keep().await?;
     let id = app.media.name(kept.clone()).await.map_err(refused)?;
@@ -98,16 +104,23 @@ pub(super) async fn of_send(app: &AppState, given: MediaField) -> Result<Medium,
         // It was looked at when the request was read.
         (None, None, None) => return Err(invalid("give one of url, data and id".to_owned())),
     };
-    let (known, head, bytes) = match &file {
+    let (known, called, head, bytes) = match &file {
         Source::New(given) => (
             &given.mimetype,
+            given.filename.as_deref(),
             given.file.head().to_vec(),
             given.file.bytes(),
         ),
-        Source::Kept(kept) => (&kept.mimetype, kept.head(), kept.bytes),
+        Source::Kept(kept) => (
+            &kept.mimetype,
+            kept.filename.as_deref(),
+            kept.head(),
+            kept.bytes,
+        ),
     };
     let named = mimetype.or_else(|| known.clone());
-    let judged = kind::judge(kind, named.as_deref(), &head, bytes);
+    let called = filename.as_deref().or(called);
+    let judged = kind::judge(kind, named.as_deref(), called, &head, bytes);
     let judged = judged.map_err(invalid)?;
     let is_view_once = view_once == Some(true);
     check_medium_kind(Some(judged.kind), caption.is_some(), is_view_once)?;
@@ -305,6 +318,6 @@ fn is_curls_own(named: &str) -> bool {
 fn name_in(uri: &Uri) -> Option<String> {
     let query = uri.query().unwrap_or_default();
     let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let (_, name) = pairs.find(|(key, _)| key == "filename")?;
+    let (_, name) = pairs.find(|(key, _)| key == FILENAME)?;
     Some(name.into_owned())
 }

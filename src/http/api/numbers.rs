@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 
-use super::{reading::ChatInPath, send::session_of};
+use super::reading::{ChatInPath, naming, session_to_read};
 use crate::http::{
     state::AppState,
     wire::{
@@ -30,6 +30,8 @@ pub(in crate::http) async fn get(
     if address.is_group() {
         return Err(ApiError::NotAPerson);
     }
-    let facts = session_of(&app, &target)?.number(address).await?;
+    let session = session_to_read(&app, &target)?;
+    let facts = session.number(address).await;
+    let facts = facts.map_err(ApiError::from).map_err(naming(&target))?;
     Ok(Json(NumberAnswer::of(target, facts)))
 }

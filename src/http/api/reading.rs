@@ -7,10 +7,18 @@ use axum::{
     http::request::Parts,
 };
 
-use super::paging;
+use super::{paging, send::session_of};
 use crate::{
-    http::{state::AppState, wire::error::ApiError},
-    session::{Addressee, InvalidRecipient},
+    http::{
+        guard::purpose,
+        state::AppState,
+        wire::{
+            error::{ApiError, NotReadyToBeRead},
+            extract::CLIENTE_ID,
+            target::Target,
+        },
+    },
+    session::{Addressee, InvalidRecipient, SendError, SessionHandle},
     whatsapp::List,
 };
 
@@ -19,6 +27,9 @@ const PAGE: usize = 100;
 
 /// The most that a caller may ask for at once: some kilobytes each at most.
 pub(super) const LARGEST_PAGE: usize = 500;
+
+/// What a list knows. A misspelt `limit` would show all of it, so nothing else is ignored, but for what pages add against caches.
+const KNOWN: [&str; 3] = [CLIENTE_ID, "after", "limit"];
 
 /// Reads the chat that a path names: by a person's number, a LID, or a group's address.
 pub(super) async fn chat_of_path(
@@ -47,6 +58,25 @@ impl FromRequestParts<AppState> for ChatInPath {
     }
 }
 
+/// The session that is to be read.
+pub(super) fn session_to_read(app: &AppState, target: &Target) -> Result<SessionHandle, ApiError> {
+    let session = session_of(app, target).map_err(ApiError::from);
+    session.map_err(naming(target))
+}
+
+/// Names the session in the error of a read: the request may have meant the default one without naming it.
+pub(super) fn naming(target: &Target) -> impl Fn(ApiError) -> ApiError {
+    let session = target.id.clone();
+    move |why| {
+        if let ApiError::Send(why @ SendError::NotReady { .. }) = why {
+            let session = session.clone();
+            NotReadyToBeRead { session, why }.into()
+        } else {
+            why
+        }
+    }
+}
+
 /// A part of a list that a query means.
 #[derive(Debug)]
 pub(in crate::http) struct Part(pub(super) List);
@@ -59,13 +89,14 @@ impl FromRequestParts<AppState> for Part {
             after: None,
             limit: PAGE,
         };
+        purpose::check_parameters(parts.uri.query(), &KNOWN)?;
         let query = parts.uri.query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "after" if is_place(&value) => list.after = Some(value.as_ref().into()),
                 "after" => return Err(ApiError::InvalidPlace),
                 "limit" => list.limit = paging::limit_of(&value, LARGEST_PAGE)?,
-                // As everywhere: what is not known is left alone.
+                // The session, or what is added against caches.
                 _ => {}
             }
         }

@@ -134,7 +134,13 @@ fn type_of(described: &Described) -> HeaderValue {
 fn disposition(found: &Found) -> HeaderValue {
     let name = found.described.filename.as_deref().map(harmless);
     let name = name.filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| found.id.to_string());
+    let name = name.unwrap_or_else(|| {
+        let typed = found.described.mimetype.as_deref();
+        match typed.and_then(media::name::ending_of) {
+            Some(ending) => format!("{}.{ending}", found.id),
+            None => found.id.to_string(),
+        }
+    });
     let ascii: String = name
         .chars()
         .map(|letter| if letter.is_ascii() { letter } else { '_' })

@@ -76,7 +76,9 @@ impl FromBody for ParsedSend {
         // First of the fields: what is no yes and no no must not send.
         let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
         let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
-        Self::checked(target, is_dry_run, fields, parts)
+        send_content::check_place(body)?;
+        let checked = Self::checked(target, is_dry_run, fields, parts);
+        checked.map_err(|why| send_content::explained(why, body))
     }
 }
 

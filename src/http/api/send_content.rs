@@ -4,11 +4,15 @@
 
 use std::mem;
 
+use serde_json::Value;
+
 use crate::{
     extras::{Card, Extras, MediumKind, Place, Question},
     http::wire::{
         error::ApiError,
-        requests::{ContactField, ContactGiven, Given, MediaField, Nested, SendBody},
+        extract::Object,
+        requests::{ContactField, ContactGiven, Given, MediaField, Nested, SendBody, fields_of},
+        spelling::{LONGEST_NAME as LONGEST_FIELD, bare},
     },
     masked::{Number, Text, WaId},
     media::kind::is_mimetype,
@@ -52,6 +56,37 @@ pub(super) fn check_length(message: &Given<String>) -> Result<(), ApiError> {
         return Err(ApiError::TextTooLong(units));
     }
     Ok(())
+}
+
+/// Refuses what belongs into a medium and stands beside it: left out in silence, a picture that may be looked at once would stay in the chat.
+pub(super) fn check_place(body: &Object) -> Result<(), ApiError> {
+    const INSIDE: [&str; 5] = ["view_once", "caption", "kind", "filename", "mimetype"];
+    let is_given = |value: &Value| !value.is_null();
+    if !body.get("media").is_some_and(is_given) {
+        return Ok(());
+    }
+    for field in INSIDE {
+        let is_beside =
+            |(name, value): (&String, &Value)| bare(name) == bare(field) && is_given(value);
+        if body.iter().any(is_beside) {
+            let why = format!("it belongs inside media: write \"media\": {{\"{field}\": …}}");
+            return Err(invalid(field, why));
+        }
+    }
+    Ok(())
+}
+
+/// A missing text, where something else seems to have been meant: the body has a field that is not known. Without one it has the words of
+/// the contract.
+pub(super) fn explained(why: ApiError, body: &Object) -> ApiError {
+    let mut names = body.keys();
+    let other = names.find(|name| !fields_of::<SendBody>().contains(&name.as_str()));
+    match (why, other) {
+        (ApiError::InvalidMessage, Some(name)) if !body.contains_key("message") => {
+            ApiError::NothingKnownToSend(name.chars().take(LONGEST_FIELD).collect())
+        }
+        (why, _) => why,
+    }
 }
 
 /// What a send says. A medium still has to be brought.

@@ -103,12 +103,12 @@ pub(in crate::http) fn check_read(parts: &Parts, app: &AppState) -> Result<(), A
     check_query(parts, app, is_meant_as_id)
 }
 
-/// Refuses a read with a parameter that its route does not know.
+/// Refuses a request with a parameter that its route does not know.
 pub(in crate::http) fn check_parameters(
-    parts: &Parts,
+    query: Option<&str>,
     known: &'static [&'static str],
 ) -> Result<(), ApiError> {
-    let query = parts.uri.query().unwrap_or_default();
+    let query = query.unwrap_or_default();
     let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
     let is_known = |name: &str| known.contains(&name) || AGAINST_CACHES.contains(&name);
     match names.find(|name| !is_known(name)) {

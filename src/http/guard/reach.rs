@@ -130,7 +130,7 @@ impl Target {
         Self::or_default(named, parts, app).map(Some)
     }
 
-    /// For `/send`.
+    /// For `/send` and what is done in a chat.
     pub(in crate::http) fn of_send<B: FromBody>(
         named: &Given<AnyClienteId>,
         body: &Object,
@@ -145,10 +145,10 @@ impl Target {
             }
             (Given::Absent, SessionMode::Single) => in_header(&parts.headers)?,
             (Given::Absent, SessionMode::Multi) => {
-                Some(in_header(&parts.headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
+                Some(in_header(&parts.headers)?.ok_or_else(B::of_array)?)
             }
             (Given::Null | Given::Value(_) | Given::WrongType, _) => {
-                return Err(ApiError::ClienteIdNotANumber);
+                return Err(B::of_array());
             }
         };
         Self::or_default(named, parts, app)

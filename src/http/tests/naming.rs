@@ -367,6 +367,14 @@ async fn a_misspelt_field_that_changes_what_is_done_is_refused_and_named() {
             "INVALID_IDEMPOTENCY_KEY",
             "idempotency_key",
         ),
+        ("/send", "qoute", json!("a"), "INVALID_CONTENT", "quote"),
+        (
+            "/send",
+            "mention",
+            json!(["5491158254201"]),
+            "INVALID_CONTENT",
+            "mentions",
+        ),
         ("/connect", "wiat", json!("ready"), "INVALID_WAIT", "wait"),
         (
             "/disconnect",

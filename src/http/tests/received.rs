@@ -143,6 +143,24 @@ async fn what_a_stranger_sends_is_no_page_and_has_a_harmless_name() {
 }
 
 #[tokio::test]
+async fn a_file_without_a_name_is_saved_under_one_that_ends_as_its_type_does() {
+    for (mimetype, ending) in [
+        ("image/jpeg", ".jpg"),
+        ("audio/ogg; codecs=opus", ".ogg"),
+        ("not a type", ""),
+    ] {
+        let api = Api::new(&[]);
+        write(&api, [message("51", mimetype, "..")]).await;
+        let media = api.media().await;
+        api.keep(&media, "51");
+        let answer = api.part(&media, &[]).await;
+        let disposition = answer.headers["content-disposition"].to_str().unwrap();
+        let name = format!("filename=\"{}{ending}\"", media["id"].as_str().unwrap());
+        assert!(disposition.contains(&name), "{disposition}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_is_for_keys_that_may_receive_of_its_session_and_for_no_others() {
     let keyed = Keyed::new(&[]);
     write(

@@ -1,6 +1,6 @@
 //! What a request may look like: paths, methods, bodies and the order of the checks.
 
-use axum::body::Body;
+use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 
 use super::{
@@ -49,6 +49,22 @@ async fn a_send_is_checked_in_the_order_of_the_contract() {
         let message = json!({"cliente_id": 51, "to": "+54 9 11 5825-4201", "message": text});
         assert_refused(&api.send(&message).await, 400, "INVALID_MESSAGE");
     }
+    // The words of the contract, unless something else seems to have been meant.
+    let nothing = json!({"cliente_id": 51, "to": "5491158254201"});
+    let refused = api.send(&nothing).await;
+    assert_refused(&refused, 400, "INVALID_MESSAGE");
+    assert_eq!(
+        refused.json()["message"],
+        "message must be a non-empty string"
+    );
+    let other = json!({"cliente_id": 51, "to": "5491158254201", "image": {"url": "x"}});
+    let refused = api.send(&other).await;
+    assert_refused(&refused, 400, "INVALID_MESSAGE");
+    let said = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        said.contains("\"image\"") && said.contains("give one of message, media,"),
+        "{said}"
+    );
     let fine = api
         .send(&json!({"cliente_id": 51, "to": "5491158254201@c.us", "message": "x"}))
         .await;
@@ -189,6 +205,8 @@ async fn a_text_may_have_65536_characters_in_any_escaping_and_size_goes_before_t
         let refused = api.post(path, "x".repeat(size)).await;
         assert_refused(&refused, 413, "PAYLOAD_TOO_LARGE");
         assert!(refused.text().contains("65,536"), "{}", refused.text());
+        let has_limit = refused.text().contains("larger than 14 MB");
+        assert_eq!(has_limit, path == "/send", "{}", refused.text());
     }
     let filler = "x".repeat(LARGEST_BODY - 30);
     let fine = format!(r#"{{"cliente_id":51,"x":"{filler}"}}"#);
@@ -199,6 +217,20 @@ async fn a_text_may_have_65536_characters_in_any_escaping_and_size_goes_before_t
         400,
         "INVALID_JSON",
     );
+}
+
+#[tokio::test]
+async fn a_form_with_a_file_is_told_where_files_go() {
+    let api = Api::new(&[]);
+    for content in [b"text".as_slice(), b"\xff\xd8\xff\xe0"] {
+        let head = b"--x\r\ncontent-disposition: form-data; name=\"file\"\r\n\r\n".as_slice();
+        let form = [head, content, b"\r\n--x--\r\n"].concat();
+        let request = Request::post("/send");
+        let request = request.header("content-type", "multipart/form-data; boundary=x");
+        let refused = api.call(request.body(Body::from(form)).unwrap()).await;
+        assert_refused(&refused, 415, "UNSUPPORTED_MEDIA_TYPE");
+        assert!(refused.text().contains("POST /media"), "{}", refused.text());
+    }
 }
 
 /// As the service before this one had it: no field is found in an array, and so no session.
@@ -245,6 +277,38 @@ async fn a_refused_number_says_which_field_it_stands_in_and_what_was_found() {
         api.send(&send).await.json()["message"],
         "to must be a string"
     );
+}
+
+/// Left alone, a picture that may be looked at once would stay in the chat.
+#[tokio::test]
+async fn what_belongs_inside_a_medium_is_not_left_alone_beside_it() {
+    let api = Api::new(&[]);
+    for (beside, value, field) in [
+        ("view_once", json!(true), "view_once"),
+        ("viewOnce", json!(true), "view_once"),
+        ("caption", json!("secreto"), "caption"),
+        ("filename", json!("a.pdf"), "filename"),
+    ] {
+        let mut send = json!({"cliente_id": 51, "to": "5491158254201", "media": {"id": "fil_x"}});
+        send[beside] = value;
+        let refused = api.send(&send).await;
+        assert_refused(&refused, 400, "INVALID_CONTENT");
+        let said = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(
+            said.starts_with(field) && said.contains("inside media"),
+            "{said}"
+        );
+    }
+    for beside in [
+        json!({"media": {"id": "fil_x"}, "caption": null}),
+        json!({"message": "x", "caption": "y"}),
+    ] {
+        let mut send = json!({"cliente_id": 51, "to": "5491158254201"});
+        send.as_object_mut()
+            .unwrap()
+            .extend(beside.as_object().unwrap().clone());
+        assert_refused(&api.send(&send).await, 503, "SESSION_NOT_READY");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,12 +411,12 @@ async fn what_is_to_be_done_in_a_chat_names_the_chat_and_the_session() {
     let api = Api::new(&[]);
     let named = json!({"cliente_id": 51, "state": "typing"});
     for (path, body, status, code) in [
-        ("/chats/abc/seen", named.clone(), 400, "INVALID_TO"),
+        ("/chats/abc/seen", named.clone(), 400, "INVALID_CHAT"),
         (
             "/chats/status@broadcast/seen",
             named.clone(),
             400,
-            "INVALID_TO",
+            "INVALID_CHAT",
         ),
         (
             "/chats/5491158254201/typing",
@@ -386,5 +450,47 @@ async fn what_is_to_be_done_in_a_chat_names_the_chat_and_the_session() {
         ),
     ] {
         assert_refused(&api.post(path, body.to_string()).await, status, code);
+    }
+}
+
+#[tokio::test]
+async fn what_names_no_session_in_a_chat_is_told_of_the_header() {
+    let api = Api::new(&[]);
+    let refused = api.post("/chats/5491158254201/seen", "").await;
+    assert_refused(&refused, 400, "INVALID_CLIENTE_ID");
+    assert!(
+        refused.text().contains("X-Cliente-Id"),
+        "{}",
+        refused.text()
+    );
+}
+
+/// Left alone, a misspelt limit would show all there is.
+#[tokio::test]
+async fn a_read_of_chats_knows_its_parameters_and_names_the_session_that_it_meant() {
+    let api = Api::new(&[]);
+    for path in [
+        "/chats?lmit=1",
+        "/groups?before=1",
+        "/chats/5491158254201/messages?lmit=1",
+    ] {
+        let refused = api.get(&format!("{path}&cliente_id=51")).await;
+        assert_refused(&refused, 400, "INVALID_PARAMETER");
+    }
+    let brought = api.post("/media?file=a.jpg", "x").await;
+    assert_refused(&brought, 400, "INVALID_PARAMETER");
+    assert!(brought.text().contains("filename"), "{}", brought.text());
+    for path in [
+        "/chats?_=1",
+        "/groups",
+        "/chats/5491158254201/messages",
+        "/numbers/5491158254201",
+    ] {
+        let refused = api.get(path).await;
+        assert_refused(&refused, 503, "SESSION_NOT_READY");
+        let refused = refused.json();
+        let said = refused["message"].as_str().unwrap();
+        assert!(said.starts_with("session admin "), "{said}");
+        assert_eq!(refused["state"], "DISCONNECTED");
     }
 }

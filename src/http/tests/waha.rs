@@ -103,19 +103,19 @@ async fn what_is_wrong_in_a_request_is_said_by_the_name_that_it_has_there() {
             "sendText",
             text("session", json!("../x")),
             "INVALID_CLIENTE_ID",
-            "cliente_id must",
+            "session must",
         ),
         (
             "sendText",
             text("session", json!({})),
             "INVALID_CLIENTE_ID",
-            "cliente_id must",
+            "session must",
         ),
         (
             "sendLocation",
             text("latitude", json!("x")),
             "INVALID_CONTENT",
-            "location: ",
+            "location: latitude must be a number",
         ),
         (
             "sendPoll",
@@ -151,7 +151,7 @@ async fn what_is_wrong_in_a_request_is_said_by_the_name_that_it_has_there() {
             "sendImage",
             text("file", json!("x.png")),
             "INVALID_CONTENT",
-            "file: ",
+            "file: it must be an object that has url or data",
         ),
         (
             "sendFile",
@@ -218,6 +218,12 @@ async fn what_is_wrong_in_a_request_is_said_by_the_name_that_it_has_there() {
             json!({"name": "51", "apps": [{}]}),
             "INVALID_CONFIG",
             "apps: ",
+        ),
+        (
+            "sessions",
+            json!({"name": "a b"}),
+            "INVALID_CLIENTE_ID",
+            "name must",
         ),
         (
             "sessions",

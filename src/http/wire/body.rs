@@ -44,12 +44,18 @@ pub(in crate::http) fn object(
 ) -> Result<Option<Object>, ApiError> {
     let bytes = encoding::unpacked(bytes, headers, largest)?;
     let media_type = MediaType::of(headers);
+    // A form with a file in it is no text in any character set.
+    let is_json = |byte: &u8| *byte == b'{' || *byte == b'[';
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if media_type.is_multipart() && !first.is_some_and(is_json) {
+        return Err(ApiError::Multipart);
+    }
     let text = text::decoded(bytes, &media_type)?;
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if text.starts_with('{') || text.starts_with('[') {
         return json::object(text);
     }
-    if media_type.is_multipart() || is_multipart(text) {
+    if is_multipart(text) {
         return Err(ApiError::Multipart);
     }
     if text.is_empty() {

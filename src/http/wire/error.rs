@@ -17,8 +17,12 @@ use axum::{
 pub(in crate::http) use body::ErrorBody;
 pub(in crate::http) use code::{Code, ErrorFacts, LogLevel};
 pub(in crate::http::wire) use session::Cause;
+pub(in crate::http) use session::NotReadyToBeRead;
 
-use super::spelling::Misspelt;
+use super::{
+    body::{LARGEST_INLINE, LARGEST_SEND},
+    spelling::Misspelt,
+};
 use crate::{
     delivery::{self, DownloadError, InvalidField, WebhookError},
     keys::Scope,
@@ -72,7 +76,8 @@ causes! {
         Evidence(EvidenceError),
         Dismiss(DismissError),
         Passkey(PasskeyError),
-        Received(OpenError)
+        Received(OpenError),
+        NotReadyToBeRead(NotReadyToBeRead)
     ]
 
     #[error("no such path: GET /docs lists all of them")]
@@ -119,6 +124,12 @@ causes! {
     )]
     TooLarge = PayloadTooLarge,
     #[error(
+        "the body is larger than {} MB: a text has at most {LONGEST_TEXT_SHOWN} characters, and media.data at most {} MiB; bring a larger file with POST /media, and give its id",
+        LARGEST_SEND / 1_000_000,
+        LARGEST_INLINE / 1024 / 1024
+    )]
+    SendTooLarge = PayloadTooLarge,
+    #[error(
         "the text has {0} characters, and WhatsApp takes {LONGEST_TEXT_SHOWN} (counted as JavaScript does: an emoji is two): send it in parts"
     )]
     TextTooLong(usize) = PayloadTooLarge,
@@ -142,7 +153,9 @@ causes! {
     UnnamedUtf16 = InvalidJson,
     #[error("the body is said to be {0}, and cannot be unpacked as such: send it as it is")]
     NotUnpacked(&'static str) = InvalidJson,
-    #[error("multipart/form-data is not read; send JSON")]
+    #[error(
+        "multipart/form-data is not read; send JSON; a file goes as a form to POST /media, whose answer has the id for media.id"
+    )]
     Multipart = UnsupportedMediaType,
     #[error("the character set {0:?} is not read; send UTF-8")]
     UnknownCharset(String) = UnsupportedMediaType,
@@ -168,18 +181,23 @@ causes! {
     /// `/send` says it in the words of the contract.
     #[error("cliente_id must be a number")]
     ClienteIdNotANumber = InvalidClienteId,
+    /// The same where the words are not fixed.
+    #[error(
+        "cliente_id must be a number; a session with another name is named in the header X-Cliente-Id, and one of both is needed"
+    )]
+    ClienteIdNotANumberNorHeader = InvalidClienteId,
     #[error("cliente_id must be a positive integer")]
     ClienteIdNotPositive = InvalidClienteId,
     #[error("to must be a string")]
     ToNotAString = InvalidTo,
     #[error("to is not a phone number: {0}")]
     InvalidTo(InvalidRecipient) = InvalidTo,
-    #[error(
-        "the chat is neither a phone number nor the address of a chat (…@c.us, …@lid, …@g.us): {0}"
-    )]
-    InvalidChat(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
     InvalidMessage = InvalidMessage,
+    #[error(
+        "message must be a non-empty string; the body has {0:?}, which is not known here: give one of message, media, location, contact and poll"
+    )]
+    NothingKnownToSend(String) = InvalidMessage,
     #[error("give one of message, media, location, contact and poll: each is a message of its own; the text below a medium is its caption")]
     MoreThanOneContent = InvalidContent,
     #[error("{field}: {why}")]
@@ -193,12 +211,21 @@ causes! {
     MediaTooLarge(String) = MediaTooLarge,
     #[error("media: the url was not fetched: {0}")]
     MediaUnreachable(#[from] DownloadError) = MediaUnreachable,
+    /// The same in WAHA's words.
+    #[error("file: the url was not fetched: {0}")]
+    WahaFileUnreachable(DownloadError) = MediaUnreachable,
+    #[error("file: {0}")]
+    WahaFileTooLarge(String) = MediaTooLarge,
+    #[error("file: no file has this id: POST /media answers ids, and files are kept for a day")]
+    WahaFileUnknown = MediaNotFound,
     #[error("media: {0}")]
     MediaUnavailable(MediaError) = MediaUnavailable,
     #[error("quote must be the id of a message, as GET /events has it (data.id, or data.key)")]
     InvalidQuote = InvalidContent,
     #[error("{0} is required: name the session that is meant; nothing was done")]
     WahaSessionMissing(&'static str) = InvalidClienteId,
+    #[error("{0} must be a positive integer, or 1 to 64 letters, digits, '-' or '_'; nothing was done")]
+    WahaSessionInvalid(&'static str) = InvalidClienteId,
     #[error("there is no such session: POST /api/sessions makes one")]
     WahaSessionUnknown = SessionNotFound,
     #[error("{0} must be a string that is not empty")]
@@ -431,6 +458,15 @@ impl From<WebhookError> for ApiError {
             WebhookError::Ledger(why) => Self::WebhooksUnavailable(why),
             WebhookError::Read(why) => why.into(),
         }
+    }
+}
+
+/// A body is larger than this.
+pub(in crate::http) fn too_large(largest: usize) -> ApiError {
+    if largest == LARGEST_SEND {
+        ApiError::SendTooLarge
+    } else {
+        ApiError::TooLarge
     }
 }
 

@@ -13,7 +13,12 @@ use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{body, body::LARGEST_BODY, error::ApiError, spelling};
+use super::{
+    body,
+    body::LARGEST_BODY,
+    error::{ApiError, too_large},
+    spelling,
+};
 use crate::http::state::AppState;
 
 /// How much of a body that is too large is still read and thrown away, so that the caller has done writing and reads
@@ -114,7 +119,7 @@ async fn read(body: Body, largest: usize) -> Result<Vec<u8>, ApiError> {
         }
     }
     if size > largest {
-        Err(ApiError::TooLarge)
+        Err(too_large(largest))
     } else {
         Ok(bytes)
     }

@@ -9,6 +9,7 @@ pub(super) mod error;
 pub(super) mod extract;
 pub(super) mod parameters;
 pub(super) mod requests;
+mod shape;
 pub(super) mod spelling;
 pub(super) mod target;
 pub(super) mod waha;

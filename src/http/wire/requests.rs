@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     contract::NamedClienteId,
+    shape,
     waha::{WahaCodeBody, WahaReactionBody, WahaSendBody, WahaSessionBody},
 };
 use crate::extras::{MediumKind, Place, Question};
@@ -53,7 +54,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Given<T> {
     }
 }
 
-/// A field that takes an object or a list. `Invalid` has the words of serde for what is wrong inside it.
+/// A field that takes an object or a list. `Invalid` says what is wrong inside it.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::http) enum Nested<T> {
     #[default]
@@ -68,7 +69,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Nested<T> {
         if given.is_null() {
             return Ok(Self::Absent);
         }
-        Ok(T::deserialize(given).map_or_else(|why| Self::Invalid(why.to_string()), Self::Value))
+        Ok(shape::read(given).map_or_else(Self::Invalid, Self::Value))
     }
 }
 
@@ -251,7 +252,10 @@ pub(in crate::http) struct SendBody {
 
 /// A medium to be sent: one of url, data and id.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object that has one of url, data and id"
+)]
 #[schema(as = MediaToSend)]
 pub(in crate::http) struct MediaField {
     /// Where the service fetches it, by https or http. Addresses of this machine and of private networks are refused unless
@@ -265,7 +269,7 @@ pub(in crate::http) struct MediaField {
     #[schema(example = "fil_Zm9vYmFyYmF6cXV4MTIzNA")]
     pub(in crate::http) id: Option<String>,
     /// The type of the bytes. A picture, a film and a sound are told by their first bytes; for a document this is what its recipient
-    /// gets to know.
+    /// gets to know, and left out it is that of its first bytes, or of the ending of its name.
     #[schema(max_length = 255, example = "application/pdf")]
     pub(in crate::http) mimetype: Option<String>,
     /// As what it is sent; left out, it is guessed from the bytes and their type: what is not surely a picture, a film or a sound goes as a
@@ -390,7 +394,10 @@ pub(in crate::http) enum TypingState {
 
 /// One contact card, or several.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "{\"name\": …, \"phone\": …}, both strings, or a list of these"
+)]
 #[schema(as = Contact)]
 pub(in crate::http) enum ContactField {
     One(ContactGiven),

@@ -16,12 +16,14 @@ pub(in crate::http) const LONGEST_NAME: usize = 40;
 
 /// Fields that no request needs, and that change what is done with it: left out by a slip, something else is done than was
 /// asked for, without a word. Each with the code of a value that it does not take.
-const OPTIONAL: [(&str, Code); 5] = [
+const OPTIONAL: [(&str, Code); 7] = [
     ("dry_run", Code::InvalidDryRun),
     ("wait", Code::InvalidWait),
     ("logout", Code::InvalidLogout),
     ("async", Code::InvalidAsync),
     ("idempotency_key", Code::InvalidIdempotencyKey),
+    ("quote", Code::InvalidContent),
+    ("mentions", Code::InvalidContent),
 ];
 
 /// One slip away from such a field, and a word of its own.
@@ -115,6 +117,8 @@ mod tests {
                 "idempotency_key",
                 &["idempotencyKey", "Idempotency-Key", "idempotncy_key"],
             ),
+            ("quote", &["qoute", "Quote", "quoted"]),
+            ("mentions", &["mention", "mentionS"]),
         ] {
             for slip in slips {
                 assert!(is_slip(slip, field), "{slip}");
@@ -136,6 +140,8 @@ mod tests {
             "cliente_id",
             "phone",
             "at",
+            "note",
+            "quota_id",
         ];
         for name in own {
             let meant = OPTIONAL.iter().find(|(field, _)| is_slip(name, field));

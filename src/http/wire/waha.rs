@@ -54,6 +54,7 @@ pub(in crate::http) struct WahaSendBody {
 
 /// A file to be sent. It is never converted, so what WAHA has for that (`convert`) is not read.
 #[derive(Debug, PartialEq, Deserialize)]
+#[serde(expecting = "an object that has url or data")]
 pub(in crate::http) struct WahaFileToSend {
     pub(in crate::http) mimetype: Option<String>,
     pub(in crate::http) filename: Option<String>,
@@ -80,7 +81,10 @@ pub(in crate::http) struct WahaReactionBody {
 
 /// A poll to be sent.
 #[derive(Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "an object that has name and options"
+)]
 pub(in crate::http) struct WahaPoll {
     pub(in crate::http) name: String,
     pub(in crate::http) options: Vec<String>,
@@ -90,7 +94,10 @@ pub(in crate::http) struct WahaPoll {
 
 /// A contact card to be sent.
 #[derive(Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "an object that has fullName and phoneNumber"
+)]
 pub(in crate::http) struct WahaContact {
     pub(in crate::http) full_name: Option<String>,
     pub(in crate::http) phone_number: Option<String>,

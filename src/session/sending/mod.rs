@@ -39,8 +39,8 @@ use crate::{
     ledger::{Handing, LedgerError, Record, Reset, Step},
     masked::{Number, WaId},
     whatsapp::{
-        ChatAct, ChatActError, Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError,
-        Prepared, Silence, Standing,
+        ChatAct, ChatActError, Driver, HandOverError, Handed, LookUpError, Outgoing, PageReadError,
+        PrepareError, Prepared, Question, Silence, Standing,
     },
 };
 
@@ -474,6 +474,13 @@ impl<D: Driver> Sending<'_, D> {
                 (Some(Known::At(chat)), _) => Ok(Some(chat)),
                 (Some(Known::NotOnWhatsApp), _) => Ok(None),
                 (None, Addressee::Number(number)) => driver.check_number(number.digits()).await,
+                (None, Addressee::Chat(address)) if to.is_group() => {
+                    match driver.read(&Question::Group(address.clone())).await {
+                        Err(PageReadError::NoChat) => Err(PrepareError::NotInGroup),
+                        // A page that cannot be read may send to it all the same.
+                        Ok(_) | Err(_) => Ok(Some(address.clone())),
+                    }
+                }
                 (None, Addressee::Chat(address)) => Ok(Some(address.clone())),
             };
             SendAnswer::Checked(checked, to, reply)

@@ -27,20 +27,30 @@ pub(super) fn in_body(
     parts: &Parts,
     app: &AppState,
 ) -> Result<Target, ApiError> {
-    match named {
+    let target = match named {
         Given::Value(AnyClienteId::Name(name)) => Target::named(name, parts, app),
         Given::Value(AnyClienteId::Number(number)) => {
             Target::named(&number.to_string(), parts, app)
         }
         Given::Absent | Given::Null => none(field, parts, app),
         Given::WrongType => Err(InvalidClienteId.into()),
+    };
+    target.map_err(|why| in_words(field, why))
+}
+
+/// The field as the request has it.
+fn in_words(field: &'static str, why: ApiError) -> ApiError {
+    if let ApiError::InvalidClienteId(InvalidClienteId) | ApiError::ClienteIdRequired = why {
+        ApiError::WahaSessionInvalid(field)
+    } else {
+        why
     }
 }
 
 /// The session in the query.
 pub(super) fn in_query(parts: &Parts, app: &AppState) -> Result<Target, ApiError> {
     match parameter(parts, "session") {
-        Some(name) => Target::named(&name, parts, app),
+        Some(name) => Target::named(&name, parts, app).map_err(|why| in_words("session", why)),
         None => none("session", parts, app),
     }
 }

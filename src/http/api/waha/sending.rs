@@ -240,18 +240,16 @@ impl Asked {
         let mut content = json!({ "mentions": given(mem::take(&mut self.fields.mentions)) });
         content["media"] = media.into();
         let sent = self.send(app, content, body).await;
-        sent.map_err(|why| {
-            if let ApiError::InvalidContent {
+        // As the request has it.
+        sent.map_err(|why| match why {
+            ApiError::InvalidContent {
                 field: "media",
-                why: said,
-            } = why
-            {
-                // As the request has it.
-                let field = "file";
-                ApiError::InvalidContent { field, why: said }
-            } else {
-                why
-            }
+                why,
+            } => ApiError::InvalidContent { field: "file", why },
+            ApiError::MediaUnreachable(why) => ApiError::WahaFileUnreachable(why),
+            ApiError::MediaTooLarge(why) => ApiError::WahaFileTooLarge(why),
+            ApiError::UnknownMedia => ApiError::WahaFileUnknown,
+            why => why,
         })
     }
 

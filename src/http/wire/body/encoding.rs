@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use brotli_decompressor::Decompressor;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use super::ApiError;
+use super::{super::error::too_large, ApiError};
 
 /// What the decoder of br reads at a time. The body is in memory already.
 const BUFFER: usize = 4096;
@@ -74,7 +74,7 @@ fn drained(packed: impl Read, encoding: &'static str, largest: usize) -> Result<
     let mut packed = packed.take(most + 1);
     let read = packed.read_to_end(&mut bytes);
     if bytes.len() > largest {
-        return Err(ApiError::TooLarge);
+        return Err(too_large(largest));
     }
     read.map_err(|_| ApiError::NotUnpacked(encoding))?;
     Ok(bytes)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{ApiError, ErrorFacts, LogLevel};
+use super::{ApiError, ErrorFacts, LogLevel, NotReadyToBeRead};
 use crate::{
     http::wire::{contract::Moment, extract::Json},
     received::{OpenError, Unsatisfiable},
@@ -89,11 +89,12 @@ impl ApiError {
             error: message,
             ..ErrorBody::default()
         };
-        if let Self::Send(SendError::NotReady {
-            state,
-            reason,
-            retry_at,
-        }) = self
+        if let Self::Send(why) | Self::NotReadyToBeRead(NotReadyToBeRead { why, .. }) = self
+            && let SendError::NotReady {
+                state,
+                reason,
+                retry_at,
+            } = why
         {
             body.state = Some(state);
             body.reason = reason.as_ref().map(|reason| reason.code.as_str());

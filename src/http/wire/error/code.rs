@@ -143,9 +143,9 @@ codes! {
     FileGone = GONE, Usual, "FILE_GONE", "Neither WhatsApp's servers nor the phone have the file any more, or its message was deleted";
     CursorExpired = GONE, Usual, "CURSOR_EXPIRED", "Events behind this cursor are no longer kept (EVENT_RETENTION_HOURS), or an older copy of the ledger was put back: go on from oldest, and know that some may be missing";
     LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
-    PayloadTooLarge = PAYLOAD_TOO_LARGE, Usual, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
+    PayloadTooLarge = PAYLOAD_TOO_LARGE, Usual, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text, and to /send a file of 10 MiB, can be: send it in parts, and larger files with POST /media";
     MediaTooLarge = PAYLOAD_TOO_LARGE, Usual, "MEDIA_TOO_LARGE", "The file is larger than MEDIA_MAX_MB allows, or than fits into the body of a send: bring large ones with POST /media; nothing was sent";
-    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, Usual, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, Usual, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br, and files with POST /media";
     RangeNotSatisfiable = RANGE_NOT_SATISFIABLE, Usual, "RANGE_NOT_SATISFIABLE", "Range means no byte of the file: Content-Range says how many it has";
     MisdirectedRequest = MISDIRECTED_REQUEST, Usual, "MISDIRECTED_REQUEST", "Without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL: call it by one of these, set PUBLIC_URL, or make a key";
     PasskeyRefused = UNPROCESSABLE_ENTITY, Usual, "PASSKEY_REFUSED", "WhatsApp refused, with its own word in the message. The next attempt begins by itself, with another challenge, and a code has to be compared then";

@@ -9,8 +9,8 @@ use super::{Code, ErrorFacts, LogLevel};
 use crate::{
     received::OpenError,
     session::{
-        ConnectError, DisconnectError, DismissError, EvidenceError, FileError, ForgetError,
-        PasskeyError, Reason, ReasonCode, SendError,
+        ClienteId, ConnectError, DisconnectError, DismissError, EvidenceError, FileError,
+        ForgetError, PasskeyError, Reason, ReasonCode, SendError,
         reason::{About, PairingFault},
         state::Event,
     },
@@ -23,6 +23,22 @@ const LEAST_RETRY_AFTER: u64 = 4;
 pub(in crate::http::wire) trait Cause {
     /// What is answered and logged of it.
     fn facts(&self) -> ErrorFacts;
+}
+
+/// A session cannot be read now. The request may have meant it without naming it.
+#[derive(Debug, thiserror::Error)]
+#[error("session {session} cannot be read now: {why}")]
+pub(in crate::http) struct NotReadyToBeRead {
+    /// Which.
+    pub(in crate::http) session: ClienteId,
+    /// Its state.
+    pub(in crate::http) why: SendError,
+}
+
+impl Cause for NotReadyToBeRead {
+    fn facts(&self) -> ErrorFacts {
+        self.why.facts()
+    }
 }
 
 impl Cause for ConnectError {
