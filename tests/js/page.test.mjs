@@ -214,7 +214,7 @@ test("a message that is no text says what it is, with what is known of it", asyn
   assert.equal(await said({ kind: "image", media: { is_view_once: true } }), "Picture: can be looked at once");
   assert.equal(await said({ kind: "document", caption: "Los precios", media: { filename: "lista.pdf" } }), "Document: lista.pdf\nLos precios");
   assert.equal(await said({ kind: "voice", media: { duration_seconds: 67 } }), "Voice message: 1:07");
-  assert.equal(await said({ kind: "location", location: { latitude: -34.6, longitude: -58.38, name: "Obelisco" } }), "Place: Obelisco, -34.6, -58.38");
+  assert.equal(await said({ kind: "location", location: { latitude: -34.6, longitude: -58.38, name: "Obelisco", address: "9 de Julio\nCABA" } }), "Place: Obelisco, 9 de Julio, CABA, -34.6, -58.38");
   assert.equal(await said({ kind: "location", location: { latitude: 0, longitude: 0 } }), "Place: 0, 0");
   const card = { name: null, vcard: "BEGIN:VCARD\r\nVERSION:3.0\r\nFN;CHARSET=UTF-8:Luz Paz\r\nEND:VCARD" };
   assert.equal(await said({ kind: "contact", contacts: [{ name: "Ana", vcard: "" }, card] }), "Contact: Ana, Luz Paz");
