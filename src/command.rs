@@ -81,6 +81,8 @@ enum Fault {
     Saving(io::Error),
     #[error("{0}")]
     Sandbox(String),
+    #[error("the file cannot be sent: {0}")]
+    Sending(String),
     #[error("a service for this command does not run: {0}")]
     Service(String),
 }
@@ -233,6 +235,7 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
         | Fault::Terminal(_)
         | Fault::Folder(_)
         | Fault::Saving(_)
+        | Fault::Sending(_)
         | Fault::Sandbox(_)
         | Fault::Service(_) => {
             screen::remark(&format!("session-manager: {fault}"));
@@ -243,6 +246,7 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
         Fault::Terminal(_)
         | Fault::Folder(_)
         | Fault::Saving(_)
+        | Fault::Sending(_)
         | Fault::Sandbox(_)
         | Fault::Service(_) => Exit::Failed,
     }

@@ -264,6 +264,10 @@ pub struct Location {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub name: Option<Text>,
+    /// Its address, which may have several lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub address: Option<Text>,
 }
 
 /// A contact card.
@@ -287,6 +291,9 @@ pub struct Poll {
     /// The answers.
     #[schema(value_type = Vec<String>)]
     pub options: Vec<Text>,
+    /// How many of them a person may choose; 0 is any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<u64>,
 }
 
 /// Who sent a message of this account.

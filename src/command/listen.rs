@@ -325,11 +325,17 @@ fn content(message: &HeardMessage) -> String {
 /// What is known of what is no text, beside its kind.
 fn details(message: &HeardMessage) -> Option<String> {
     if let Some(place) = &message.location {
-        let name = place
-            .name
-            .as_ref()
-            .map_or_else(String::new, |name| format!("{}, ", &**name));
-        return Some(format!("{name}{}, {}", place.latitude, place.longitude));
+        let address = place
+            .address
+            .as_deref()
+            .map(|text| text.replace('\n', ", "));
+        let words = [place.name.as_deref(), address.as_deref()];
+        let words: String = words
+            .into_iter()
+            .flatten()
+            .map(|text| format!("{text}, "))
+            .collect();
+        return Some(format!("{words}{}, {}", place.latitude, place.longitude));
     }
     if let Some(poll) = &message.poll {
         let options: Vec<&str> = poll.options.iter().map(|option| &**option).collect();
@@ -508,7 +514,7 @@ mod tests {
     #[test]
     fn what_is_no_text_is_one_line_with_what_is_known_of_it() {
         let media = json!({"mimetype": "application/pdf", "bytes": 9, "filename": "lista.pdf"});
-        let place = json!({"latitude": -34.6, "longitude": -58.38, "name": "Obelisco"});
+        let place = json!({"latitude": -34.6, "longitude": -58.38, "name": "Obelisco", "address": "9 de Julio\nCABA"});
         let poll = json!({"question": "¿Cuándo?", "options": ["Hoy", "Mañana"]});
         for (more, shown) in [
             (
@@ -517,7 +523,7 @@ mod tests {
             ),
             (
                 json!({"kind": "location", "location": place}),
-                "[location] Obelisco, -34.6, -58.38",
+                "[location] Obelisco, 9 de Julio, CABA, -34.6, -58.38",
             ),
             (
                 json!({"kind": "poll", "poll": poll}),

@@ -33,11 +33,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 pub struct Arguments {
     /// The session that sends.
     cliente_id: ClienteId,
-    /// The recipient's phone number with its country code, such as 5491158254201.
+    /// The recipient's phone number with its country code, such as 5491158254201, or the address of a group, which ends in @g.us.
     #[arg(allow_hyphen_values = true)]
     to: String,
     /// The text; - reads it from standard input, less one newline at its end. (An argument can be seen in the list of processes.)
-    #[arg(allow_hyphen_values = true, required_unless_present = "file")]
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["file", "caption", "kind", "view_once"])]
     message: Option<String>,
     /// Send this file in place of a text.
     #[arg(long, value_name = "PATH", conflicts_with = "message")]
@@ -45,9 +45,15 @@ pub struct Arguments {
     /// The text below the file.
     #[arg(long, value_name = "TEXT", requires = "file")]
     caption: Option<String>,
-    /// As what the file is sent: image, video, audio, voice, document, sticker [default: by its first bytes].
-    #[arg(long, requires = "file")]
+    /// As what the file is sent [default: by its first bytes].
+    #[arg(long, requires = "file", value_parser = ["image", "video", "audio", "voice", "document", "sticker"])]
     kind: Option<String>,
+    /// Let the file, a picture or a video, be looked at once only.
+    #[arg(long, requires = "file")]
+    view_once: bool,
+    /// Answer this message of the chat: its id, as `listen --json` prints it.
+    #[arg(long, value_name = "ID")]
+    quote: Option<String>,
     /// A name of your own for this message: the same one again is answered with what became of the first.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -108,9 +114,7 @@ async fn medium(
     path: &Path,
     patience: Duration,
 ) -> Result<Value, Fault> {
-    let file = tokio::fs::File::open(path).await;
-    let file =
-        file.map_err(|why| io::Error::new(why.kind(), format!("{}: {why}", path.display())))?;
+    let file = opened(path).await.map_err(Fault::Sending)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let brought = client.ask(client.bring(file, &name), patience).await?;
     let mut medium = json!({"id": brought.body["id"]});
@@ -120,7 +124,23 @@ async fn medium(
     if let Some(kind) = &arguments.kind {
         medium["kind"] = Value::from(kind.as_str());
     }
+    if arguments.view_once {
+        medium["view_once"] = Value::from(true);
+    }
     Ok(medium)
+}
+
+/// Opens what is a file: to open a pipe would wait for its other end.
+async fn opened(path: &Path) -> Result<tokio::fs::File, String> {
+    let told = |why: io::Error| format!("{}: {why}", path.display());
+    let found = tokio::fs::metadata(path).await.map_err(told)?;
+    if found.is_dir() {
+        return Err(format!("{} is a folder", path.display()));
+    }
+    if !found.is_file() {
+        return Err(format!("{} is no regular file", path.display()));
+    }
+    tokio::fs::File::open(path).await.map_err(told)
 }
 
 fn request(
@@ -131,6 +151,9 @@ fn request(
 ) -> reqwest::RequestBuilder {
     let mut body = json!({"to": arguments.to, "async": arguments.is_async});
     body[field] = content;
+    if let Some(quote) = &arguments.quote {
+        body["quote"] = Value::from(quote.as_str());
+    }
     if let Some(key) = &arguments.idempotency_key {
         body["idempotency_key"] = Value::from(key.as_str());
     }
@@ -247,6 +270,18 @@ mod tests {
         let failed = json!({"state": "failed", "code": "QUEUE_TIMEOUT"});
         assert_eq!(verdict(&failed, false).0, Exit::Failed);
         assert!(verdict(&failed, false).1.contains("QUEUE_TIMEOUT"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_named_and_is_not_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let told = async |path: &Path| opened(path).await.unwrap_err();
+        assert!(told(folder.path()).await.ends_with("is a folder"));
+        let missing = told(&folder.path().join("nope.jpg")).await;
+        assert!(missing.contains("nope.jpg: No such file"), "{missing}");
+        let socket = folder.path().join("socket");
+        let _kept = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(told(&socket).await.ends_with("is no regular file"));
     }
 
     #[test]

@@ -232,10 +232,12 @@ fn message_of(heard: &HeardMessage, said: Said, me: Option<&str>) -> Option<Valu
     });
     let fields = payload.as_object_mut()?;
     if let Some(location) = &heard.location {
+        let words = [&location.name, &location.address].into_iter().flatten();
+        let words: Vec<&str> = words.map(|text| &**text).collect();
         let place = json!({
             "latitude": location.latitude,
             "longitude": location.longitude,
-            "description": location.name.as_deref(),
+            "description": (!words.is_empty()).then(|| words.join("\n")),
         });
         fields.insert("location".to_owned(), place);
     }

@@ -327,7 +327,7 @@ async fn hears_each_kind(adapter: &'static str, package: &str, faults: Value) {
     );
     assert_eq!(
         of(&keys[7])["poll"],
-        json!({"question": "pie", "options": ["sí", "no"]})
+        json!({"question": "pie", "options": ["sí", "no"], "choices": 1})
     );
 
     assert_eq!(types(&about(&log, &secret)), ["message.waiting", "message"]);

@@ -83,6 +83,21 @@ test("what was heard comes again until it is confirmed, and the service is calle
   assert.equal(said.length, 2, "the service asks until nothing is left");
 });
 
+test("a place has its name and its address apart again, and a poll says how many options a person may choose", async () => {
+  const { tell, ask, all } = page();
+  await all();
+  const place = { type: "location", lat: 1, lng: 2, body: undefined };
+  tell("add", message("3A01", { ...place, loc: "Obelisco\nAv. 9\nCABA" }));
+  tell("add", message("3A02", { ...place, loc: "Obelisco" }));
+  tell("add", message("3A03", place));
+  tell("add", message("3A04", { type: "poll_creation", pollName: "?", pollOptions: [{ name: "a" }], pollSelectableOptionsCount: 1 }));
+  const said = ask().events.map(({ data }) => data);
+  assert.deepEqual(said[0].location, { latitude: 1, longitude: 2, name: "Obelisco", address: "Av. 9\nCABA" });
+  assert.deepEqual(said[1].location, { latitude: 1, longitude: 2, name: "Obelisco" });
+  assert.deepEqual(said[2].location, { latitude: 1, longitude: 2, name: null });
+  assert.equal(said[3].poll.choices, 1);
+});
+
 test("an own message is heard once the server has it, and no status, channel or notice ever", async () => {
   const { tell, ask, all } = page();
   await all();

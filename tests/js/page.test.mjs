@@ -44,6 +44,19 @@ test("a code has our words; one that we do not know has those of the service, ma
   assert.equal(target.lang, undefined);
 });
 
+test("a code that stands for many reasons has the service's sentence beside our words, which says what to do", async () => {
+  const target = () => Object.assign(element(), { append(...parts) { this.parts = parts; this.textContent += parts.map((part) => part.children?.join("") ?? part).join(""); } });
+  const { sayBecause } = await ofPage("words.js", "es");
+  globalThis.document.createElement = () => new Part();
+  const said = target();
+  sayBecause(said, "INVALID_CONTENT", "media: the file is empty");
+  assert.match(said.textContent, /^WhatsApp no puede .* media: the file is empty$/);
+  assert.equal(said.parts.at(-1).getAttribute("lang"), "en");
+  const short = target();
+  sayBecause(short, "INVALID_CONTENT");
+  assert.match(short.textContent, /No se envió nada\.$/);
+});
+
 test("a language of a region is that language, and one without texts is English", async () => {
   const title = async (language) => (await ofPage("words.js", language)).t("title");
   assert.equal(await title("es-AR"), "Sesiones de WhatsApp");
@@ -201,7 +214,7 @@ test("a message that is no text says what it is, with what is known of it", asyn
   assert.equal(await said({ kind: "image", media: { is_view_once: true } }), "Picture: can be looked at once");
   assert.equal(await said({ kind: "document", caption: "Los precios", media: { filename: "lista.pdf" } }), "Document: lista.pdf\nLos precios");
   assert.equal(await said({ kind: "voice", media: { duration_seconds: 67 } }), "Voice message: 1:07");
-  assert.equal(await said({ kind: "location", location: { latitude: -34.6, longitude: -58.38, name: "Obelisco" } }), "Place: Obelisco, -34.6, -58.38");
+  assert.equal(await said({ kind: "location", location: { latitude: -34.6, longitude: -58.38, name: "Obelisco", address: "9 de Julio\nCABA" } }), "Place: Obelisco, 9 de Julio, CABA, -34.6, -58.38");
   assert.equal(await said({ kind: "location", location: { latitude: 0, longitude: 0 } }), "Place: 0, 0");
   const card = { name: null, vcard: "BEGIN:VCARD\r\nVERSION:3.0\r\nFN;CHARSET=UTF-8:Luz Paz\r\nEND:VCARD" };
   assert.equal(await said({ kind: "contact", contacts: [{ name: "Ana", vcard: "" }, card] }), "Contact: Ana, Luz Paz");
@@ -338,6 +351,64 @@ test("a session that is left frees the turn of its pictures", async (context) =>
   page.asked[1].answer();
   await settled();
   assert.equal(page.urls.size, 1);
+});
+
+/** The form of a send, and a service that takes what it sends and then has the message end in `state`. Gives what was asked. */
+async function sending(state) {
+  const { answer, begin, send } = await ofPage("send.js");
+  const fields = {};
+  const blank = () => ({ value: "", files: [], checked: false });
+  globalThis.document.getElementById = (id) => (fields[id] ??= Object.assign(new Part(), blank(), { dataset: {}, replaceChildren() {} }));
+  globalThis.document.createElement = () => Object.assign(new Part(), { dataset: {} });
+  const form = globalThis.document.getElementById("send");
+  globalThis.DataTransfer = class { files = []; items = { add: (file) => this.files.push(file) }; };
+  // A browser may empty the list of files that it gave.
+  form.reset = () => { globalThis.document.getElementById("send-file").files.length = 0; for (const id of ["send-to", "send-text", "send-file", "send-document"]) Object.assign(globalThis.document.getElementById(id), blank()); };
+  const asked = [];
+  const answers = (path) => {
+    if (path.includes("/media")) return { id: "fil_1", kind: "image" };
+    return path.endsWith("/send") ? { message_id: "true_1" } : { state, code: state === "failed" ? "QUOTE_NOT_FOUND" : undefined };
+  };
+  globalThis.fetch = async (url, { body } = {}) => {
+    asked.push({ path: String(url), body: typeof body === "string" ? JSON.parse(body) : body });
+    return Response.json(answers(String(url)));
+  };
+  begin();
+  return { answer, asked, field: globalThis.document.getElementById, send };
+}
+
+for (const [state, isKept] of [["failed", true], ["cancelled", true], ["read", false], ["unknown", false]]) {
+  test(`what was to be sent ${isKept ? "stands in the form again" : "is gone"} when the message ends as ${state}`, async () => {
+    const { answer, asked, field, send } = await sending(state);
+    answer("false_1@g.us_3A_2@lid", "1@g.us", () => "it answers this");
+    field("send-text").value = "look";
+    const files = [Object.assign(new Blob(["x"]), { name: "a.jpg" })];
+    field("send-file").files = [...files];
+    field("send-document").checked = true;
+    await send("51");
+    for (let turn = 0; turn < 5; turn += 1) await settled();
+    const { body } = asked.find(({ path }) => path.endsWith("/send"));
+    assert.equal(body.quote, "false_1@g.us_3A_2@lid");
+    assert.deepEqual(body.media, { id: "fil_1", filename: "a.jpg", kind: "document", caption: "look" });
+    assert.ok(asked.some(({ path }) => path.includes("/messages/true_1")));
+    assert.equal(field("send-to").value, "1@g.us");
+    assert.equal(field("send-text").value, isKept ? "look" : "");
+    assert.deepEqual(field("send-file").files, isKept ? files : []);
+    assert.equal(field("send-document").checked, isKept);
+    assert.equal(field("answering").hidden, !isKept);
+  });
+}
+
+test("what is not sent does not take the place of what is being written", async () => {
+  const { field, send } = await sending("failed");
+  field("send-to").value = "1";
+  field("send-text").value = "first";
+  const sent = send("51");
+  for (let turn = 0; turn < 50 && field("send-text").value; turn += 1) await settled();
+  field("send-text").value = "second";
+  await sent;
+  for (let turn = 0; turn < 5; turn += 1) await settled();
+  assert.equal(field("send-text").value, "second");
 });
 
 test("a file goes to the service as it is, with its own type", async () => {

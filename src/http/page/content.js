@@ -26,7 +26,7 @@ export function content({ data, edited, isRevoked, waits }) {
 
 /** What is known of a message beside its kind and its text. */
 function details({ media, location, contacts, poll }) {
-  if (location) return [location.name, `${location.latitude}, ${location.longitude}`].filter(Boolean).join(", ");
+  if (location) return [location.name, location.address?.replaceAll("\n", ", "), `${location.latitude}, ${location.longitude}`].filter(Boolean).join(", ");
   if (contacts?.length) return contacts.map(({ name, vcard }) => name ?? nameIn(vcard)).join(", ");
   if (poll) return [poll.question, ...poll.options.map((option) => `○ ${option}`)].join("\n");
   const { filename, duration_seconds: seconds, is_view_once: isOnce } = media ?? {};

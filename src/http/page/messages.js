@@ -148,7 +148,7 @@ function made() {
   parts.acts = element("div", { class: "acts" }, parts.answer, parts.picker);
   const item = element("li", {}, head, parts.quote, parts.text, parts.given, parts.acts, parts.trouble);
   const row = { item, parts, reactions: new Map() };
-  parts.answer.addEventListener("click", () => answer(row.data.key, recipient(row.data), () => t("answerTo", who(row), excerpt(row))));
+  parts.answer.addEventListener("click", () => answer(row.data.id, recipient(row.data), () => t("answerTo", who(row), excerpt(row))));
   for (const button of parts.emojis) button.addEventListener("click", () => !isBusy(button) && react(row, button));
   return row;
 }

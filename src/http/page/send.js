@@ -23,7 +23,7 @@ const ENDS = ["read", "failed", "unknown", "cancelled"];
 const WITHOUT_CAPTION = ["audio", "voice", "sticker"];
 
 let shown = null;
-// The message that is answered: its key, and the words for it.
+// The message that is answered: its whole id, since a key alone is not found in a group once the page has been loaded again; and the words for it.
 let quoted = null;
 let hasNews = false;
 let wake = () => {};
@@ -48,9 +48,9 @@ export function redraw() {
   drawDraft();
 }
 
-/** Has the form answer a message, by its key, to this recipient. */
-export function answer(key, to, words) {
-  quoted = { key, words };
+/** Has the form answer a message, by its id, to this recipient. */
+export function answer(id, to, words) {
+  quoted = { id, words };
   byId("send-to").value = to;
   drawDraft();
   byId("send-text").focus();
@@ -63,13 +63,30 @@ export function forgetDraft() {
   drawDraft();
 }
 
+/** What stands in the form beside the recipient. */
+const draft = () => ({ text: byId("send-text").value, files: [...byId("send-file").files], isDocument: byId("send-document").checked, quoted });
+
+/** A message that was not sent stands in the form again, unless the next one is already being written. */
+function putBack(mine) {
+  const { text, files, isDocument, quoted: answered, to } = mine.draft;
+  const now = draft();
+  if (now.text || now.files.length > 0 || now.quoted || byId("send-to").value !== to) return;
+  byId("send-text").value = text;
+  const chosen = new DataTransfer();
+  for (const file of files) chosen.items.add(file);
+  byId("send-file").files = chosen.files;
+  byId("send-document").checked = isDocument;
+  quoted = answered;
+  drawDraft();
+}
+
 /** What goes with the text: the message that is answered, and a file. */
 function drawDraft() {
   say(byId("answers"), quoted ? quoted.words() : "");
   show(byId("answering"), Boolean(quoted));
   const hasFile = byId("send-file").files.length > 0;
   byId("send-text").required = !hasFile;
-  show(byId("send-no-file"), hasFile);
+  show(byId("with-file"), hasFile);
 }
 
 /** Gives the buttons of the form their work, but for the one that sends. */
@@ -82,6 +99,7 @@ export function begin() {
   });
   byId("send-no-file").addEventListener("click", () => {
     byId("send-file").value = "";
+    byId("send-document").checked = false;
     drawDraft();
     byId("send-file").focus();
   });
@@ -90,16 +108,17 @@ export function begin() {
 /** What of a send stands in the form. Brings the file first, if there is one; `null`: it cannot be sent like this, and the page says why. */
 async function drafted() {
   const text = byId("send-text").value;
-  const body = { to: byId("send-to").value, async: true, ...(quoted ? { quote: quoted.key } : {}) };
+  const body = { to: byId("send-to").value, async: true, ...(quoted ? { quote: quoted.id } : {}) };
   const [file] = byId("send-file").files;
+  const isDocument = byId("send-document").checked;
   if (!file) return { ...body, message: text };
   const brought = await call("POST", `media?filename=${encodeURIComponent(file.name)}`, { body: file });
   const { id, kind } = await brought.json();
-  if (text && WITHOUT_CAPTION.includes(kind)) {
+  if (text && !isDocument && WITHOUT_CAPTION.includes(kind)) {
     say(byId("send-trouble"), t("noCaption"));
     return null;
   }
-  return { ...body, media: { id, filename: file.name, ...(text ? { caption: text } : {}) } };
+  return { ...body, media: { id, filename: file.name, ...(isDocument ? { kind: "document" } : {}), ...(text ? { caption: text } : {}) } };
 }
 
 /** Sends what stands in the form, once. */
@@ -115,6 +134,7 @@ export async function send(id) {
     if (shown !== mine) return;
     // The next message is another one; it goes to the same person.
     const { to } = body;
+    mine.draft = { ...draft(), to };
     forgetDraft();
     byId("send-to").value = to;
     follow(mine, accepted.message_id);
@@ -132,6 +152,7 @@ async function follow(mine, messageId) {
       if (shown !== mine) return;
       mine.message = message;
       draw(message);
+      if (["failed", "cancelled"].includes(message.state)) putBack(mine);
       if (ENDS.includes(message.state)) return;
     } catch (why) {
       // A service that is away may come back; what it refuses it goes on refusing.

@@ -2,6 +2,7 @@
 
 import { CODES_IN_ENGLISH } from "./codes-en.js";
 import { CODES_IN_SPANISH } from "./codes-es.js";
+import { element } from "./elements.js";
 
 const LANGUAGE = "session-manager-language";
 
@@ -116,10 +117,11 @@ const WORDS = {
     passkeyGiveUp: "Give up and show codes to scan",
     linkPasskey: "The phone is asked for its passkey. Tell the person who sent you this link.",
     testTitle: "Send a message",
-    to: "To (phone number, with country code)",
+    to: "To (phone number with country code, or the @g.us address of a group)",
     message: "Message",
     sendFile: "File, if you want to send one: the message is then the text below it",
-    sendNoFile: "Without it",
+    sendAsDocument: "Send it as a document",
+    sendNoFile: "Remove the file",
     noCaption: "WhatsApp shows no text below a sound or a sticker. Send the text on its own.",
     answer: "Answer",
     answerTo: (who, what) => `Answer to: ${who}: ${what}`,
@@ -459,10 +461,11 @@ const WORDS = {
     passkeyGiveUp: "Renunciar y mostrar códigos para escanear",
     linkPasskey: "El teléfono pide su llave de acceso. Avisa a quien te envió este enlace.",
     testTitle: "Enviar un mensaje",
-    to: "Para (número de teléfono, con código de país)",
+    to: "Para (número de teléfono con código de país, o la dirección @g.us de un grupo)",
     message: "Mensaje",
     sendFile: "Archivo, si quieres enviar uno: el mensaje es entonces el texto debajo de él",
-    sendNoFile: "Sin archivo",
+    sendAsDocument: "Enviarlo como documento",
+    sendNoFile: "Quitar el archivo",
     noCaption: "WhatsApp no muestra ningún texto debajo de un audio o un sticker. Envía el texto aparte.",
     answer: "Responder",
     answerTo: (who, what) => `Respuesta a: ${who}: ${what}`,
@@ -710,9 +713,16 @@ export function t(name, ...values) {
 
 const CODES = { en: CODES_IN_ENGLISH, es: CODES_IN_SPANISH };
 
-/** What a code of the service means, in our words; in its own, which are English and for programmers, when we have none. */
+// One code for many reasons: which one it is, and what to do, is in the service's sentence only.
+const TOLD_WHOLE = ["INVALID_CONTENT"];
+
+/**
+ * What a code of the service means, in our words; in its own, which are English and for programmers, when we have none. `more` is its
+ * sentence where ours does not do without it.
+ */
 export function because(code, detail) {
   const known = CODES[language][code];
+  if (known && detail && TOLD_WHOLE.includes(code)) return { text: known, more: detail };
   return known ? { text: known } : { text: detail ?? code ?? "", lang: "en" };
 }
 
@@ -723,8 +733,12 @@ export function noPicture(code, why) {
 
 /** Puts a reason into an element, with its language for screen readers. */
 export function sayBecause(target, code, detail) {
-  const { text, lang } = because(code, detail);
-  if (target.textContent !== text) target.textContent = text;
+  const { text, lang, more } = because(code, detail);
+  const whole = more ? `${text} ${more}` : text;
+  if (target.textContent !== whole) {
+    target.textContent = text;
+    if (more) target.append(" ", element("span", { lang: language === "en" ? undefined : "en" }, more));
+  }
   if (lang && lang !== language) target.lang = lang;
   else target.removeAttribute("lang");
 }

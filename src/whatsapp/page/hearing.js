@@ -264,6 +264,11 @@
     if (msg.type !== "multi_vcard") return undefined;
     return listed(msg.vcardList).map(({ displayName, vcard }) => ({ name: shorter(displayName), vcard: cut(vcard ?? "") }));
   };
+  // The page has the name of a place and its address in one text, the name first.
+  const placeIn = ({ lat: latitude, lng: longitude, loc }) => {
+    const [name, ...address] = String(loc ?? "").split("\n");
+    return { latitude, longitude, name: shorter(name || undefined), address: address.length > 0 ? shorter(address.join("\n")) : undefined };
+  };
   // The hash of a file, of which WhatsApp writes the base64.
   const hexOf = (hash) => {
     const bytes = quietly(() => atob(hash)) ?? "";
@@ -290,9 +295,9 @@
           is_view_once: Boolean(msg.isViewOnce),
         }
         : undefined,
-      location: kind === "location" && Number.isFinite(msg.lat) && Number.isFinite(msg.lng) ? { latitude: msg.lat, longitude: msg.lng, name: shorter(msg.loc) } : undefined,
+      location: kind === "location" && Number.isFinite(msg.lat) && Number.isFinite(msg.lng) ? placeIn(msg) : undefined,
       contacts: cardsOf(msg),
-      poll: kind === "poll" ? { question: cut(msg.pollName ?? ""), options: listed(msg.pollOptions).map((option) => cut(option.name ?? "")) } : undefined,
+      poll: kind === "poll" ? { question: cut(msg.pollName ?? ""), options: listed(msg.pollOptions).map((option) => cut(option.name ?? "")), choices: whole(msg.pollSelectableOptionsCount) ?? undefined } : undefined,
     };
   };
 

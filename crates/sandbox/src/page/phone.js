@@ -334,10 +334,16 @@ const phone = (() => {
       message.waiting ? act('resolve', 'Let it be read', done('/phone/resolve', {})) : null);
   }
 
+  /** What a message answers, by the beginning of its text where the account has it. */
+  function answered({ quote }) {
+    const known = ofAccount().find(({ id }) => id === quote);
+    return 'answers: ' + (known ? textOf(known).slice(0, 80) : quote);
+  }
+
   function bubble(message) {
     const own = !message.from;
     const byHand = own && message.resent === undefined;
-    return el('div', { class: own ? 'message own' : 'message' }, mediaOf(message), el('span', { class: 'text' }, textOf(message)),
+    return el('div', { class: own ? 'message own' : 'message' }, message.quote ? el('span', { class: 'meta' }, answered(message)) : null, mediaOf(message), el('span', { class: 'text' }, textOf(message)),
       el('span', { class: 'meta' }, [new Date(message.at).toLocaleTimeString(), own ? (byHand ? 'written by hand' : 'sent by the account') : null,
         message.group && !own ? shown(message.from) : null, message.edited && !message.deleted ? 'edited' : null, message.reaction || null].filter(Boolean).join(' · ')),
       own && !byHand ? el('span', { class: 'meta' }, el('span', { class: 'tick', 'aria-hidden': 'true' }, '✓ '), 'taken by the server',

@@ -257,7 +257,10 @@ fn letter(fields: &mut Fields) -> Result<(Letter, Option<Vec<u8>>), ApiError> {
             let data = given.data.map(|data| STANDARD.decode(data)).transpose();
             let data = data.map_err(|_| ApiError::field("media", "data is not base64"))?;
             if data.as_ref().is_some_and(Vec::is_empty) {
-                return Err(ApiError::field("media", "data is empty"));
+                return Err(ApiError::field(
+                    "media",
+                    "the file is empty: choose one with at least one byte",
+                ));
             }
             let media = Media {
                 kind: given.kind,
