@@ -129,14 +129,8 @@ impl FromStr for BootId {
 /// As PostgreSQL's type `uuid` is written.
 fn write_uuid(bits: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let hex = format!("{bits:032x}");
-    let (a, b, c, d, e) = (
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    );
-    write!(f, "{a}-{b}-{c}-{d}-{e}")
+    let [time, middle, version, variant] = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20]];
+    write!(f, "{time}-{middle}-{version}-{variant}-{}", &hex[20..])
 }
 
 #[cfg(test)]

@@ -61,9 +61,9 @@ pub fn choose(candidates: &[Candidate], need: Need, draws: [u64; 2]) -> Option<&
         1 => first,
         _ => (first + 1 + draws[1] % (count - 1)) % count,
     };
-    let drawn =
+    let pair =
         [first, second].map(|index| usize::try_from(index).ok().and_then(|at| suited.get(at)));
-    let best = drawn
+    let best = pair
         .into_iter()
         .flatten()
         .max_by_key(|host| host.room(need.start_mb))?;

@@ -102,7 +102,7 @@ pub(super) enum Doing {
 }
 
 /// A question to the engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Asked {
     Look {
         sent: BootTime,

@@ -37,6 +37,9 @@ const LOGIN_PATIENCE: Micros = 30 * SECOND;
 /// How far machines' clocks may go wrong, in millionths.
 const MAX_RATE_ERROR: u64 = 30_000;
 
+/// A fault of one host.
+type Strike = fn(&mut World, usize);
+
 #[derive(Clone, Debug)]
 enum Event {
     // Of a service, by its process.
@@ -308,7 +311,7 @@ impl World {
         let Some(service) = self.service(host) else {
             return;
         };
-        service.under_way.insert(number, asked.clone());
+        service.under_way.insert(number, asked);
         let timeout = micros(self.timings.statement_timeout);
         self.schedule_timer(host, timeout, Event::TimedOut(number));
         if self.now < self.hosts[host].cut_from_engine {
@@ -748,10 +751,10 @@ impl World {
             return;
         }
         // By what the other's clock showed at its last beat.
-        let shows = self.hosts[host].wall(self.now);
+        let wall = self.hosts[host].wall(self.now);
         let age = micros(self.timings.silence);
         for (other, row) in others {
-            if !row.is_dead && row.beaten_at + age < shows {
+            if !row.is_dead && row.beaten_at + age < wall {
                 self.ask(
                     host,
                     Asked::MarkDead {
@@ -1178,7 +1181,7 @@ impl World {
     fn strike(&mut self) {
         let host = self.random.random_range(0..HOSTS);
         let of = self.plan.faults;
-        let kinds: [(u64, fn(&mut Self, usize)); 11] = [
+        let kinds: [(u64, Strike); 11] = [
             (of.service_pauses, Self::pause_service),
             (of.suspensions, Self::suspend_soon),
             (of.stops, Self::stop_all),
