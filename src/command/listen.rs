@@ -329,13 +329,10 @@ fn details(message: &HeardMessage) -> Option<String> {
             .address
             .as_deref()
             .map(|text| text.replace('\n', ", "));
-        let words = [place.name.as_deref(), address.as_deref()];
-        let words: String = words
-            .into_iter()
-            .flatten()
-            .map(|text| format!("{text}, "))
-            .collect();
-        return Some(format!("{words}{}, {}", place.latitude, place.longitude));
+        let at = format!("{}, {}", place.latitude, place.longitude);
+        let words = [place.name.as_deref(), address.as_deref(), Some(&*at)];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
+        return Some(words.join(", "));
     }
     if let Some(poll) = &message.poll {
         let options: Vec<&str> = poll.options.iter().map(|option| &**option).collect();
