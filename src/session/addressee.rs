@@ -70,10 +70,14 @@ impl FromStr for Addressee {
         if is_person || address.strip_suffix(GROUP).is_some_and(is_id) {
             return Ok(Self::Chat(address.into()));
         }
-        raw.parse().map(Self::Number).map_err(|why| match why {
-            InvalidRecipient::NotAPerson if address.ends_with(GROUP) => InvalidRecipient::NoGroup,
-            InvalidRecipient::NotAPerson => InvalidRecipient::NotServed,
-            why => why,
+        raw.parse().map(Self::Number).map_err(|why| {
+            if why != InvalidRecipient::NotAPerson {
+                why
+            } else if address.ends_with(GROUP) {
+                InvalidRecipient::NoGroup
+            } else {
+                InvalidRecipient::NotServed
+            }
         })
     }
 }

@@ -240,16 +240,23 @@ impl Asked {
         let mut content = json!({ "mentions": given(mem::take(&mut self.fields.mentions)) });
         content["media"] = media.into();
         let sent = self.send(app, content, body).await;
-        // As the request has it.
-        sent.map_err(|why| match why {
-            ApiError::InvalidContent {
+        // The caller has named the file `file`, so the errors do as well.
+        sent.map_err(|error| {
+            if let ApiError::InvalidContent {
                 field: "media",
                 why,
-            } => ApiError::InvalidContent { field: "file", why },
-            ApiError::MediaUnreachable(why) => ApiError::WahaFileUnreachable(why),
-            ApiError::MediaTooLarge(why) => ApiError::WahaFileTooLarge(why),
-            ApiError::UnknownMedia => ApiError::WahaFileUnknown,
-            why => why,
+            } = error
+            {
+                ApiError::InvalidContent { field: "file", why }
+            } else if let ApiError::MediaUnreachable(why) = error {
+                ApiError::WahaFileUnreachable(why)
+            } else if let ApiError::MediaTooLarge(why) = error {
+                ApiError::WahaFileTooLarge(why)
+            } else if let ApiError::UnknownMedia = error {
+                ApiError::WahaFileUnknown
+            } else {
+                error
+            }
         })
     }
 
