@@ -56,7 +56,7 @@ pub(in crate::ledger) mod statements {
         INDEXED BY sends_by_session_and_state WHERE session = ?3 AND state = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const NEWEST: &str =
         "SELECT changed_at FROM sends ORDER BY changed_at DESC LIMIT 1";
-    /// Leaves the same as [`Extras::without_texts`].
+    /// Leaves the same as [`Extras::without_texts`](crate::extras::Extras::without_texts).
     pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL,
         extras = CASE WHEN json_extract(extras, '$.action') IS NOT NULL THEN extras
             WHEN json_extract(extras, '$.request') IS NOT NULL THEN json_object('request', json_extract(extras, '$.request')) END
