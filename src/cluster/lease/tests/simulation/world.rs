@@ -403,9 +403,9 @@ impl World {
                 session,
                 seen,
             } => {
-                let may = !self.guards.names_timeline || permit.timeline.0 == self.engine.timeline;
                 let before = self.engine.rows.sessions[session];
-                let claim = may
+                let is_of_this_timeline = permit.timeline.0 == self.engine.timeline;
+                let claim = is_of_this_timeline
                     .then(|| self.engine.claim(now, host, incarnation, session, seen))
                     .flatten();
                 if claim.is_some() && before.last_host.is_some_and(|last| last != host) {
