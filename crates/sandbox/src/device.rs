@@ -88,6 +88,7 @@ pub(super) async fn serve(
         later: FuturesUnordered::new(),
         delivery: Delivery::default(),
         told: None,
+        has_lost: false,
     };
     tokio::select! {
         biased;
@@ -129,6 +130,8 @@ struct Connection {
     delivery: Delivery,
     /// The faults that the page was last told of.
     told: Option<Faults>,
+    /// A message that the page has sent was lost. No connection carries what comes behind, so the next message ends this one.
+    has_lost: bool,
 }
 
 impl Connection {
@@ -380,7 +383,11 @@ impl Connection {
         };
         let faults = self.faults();
         if faults.send == Some(SendFault::Lost) {
+            self.has_lost = true;
             return Ok(());
+        }
+        if self.has_lost {
+            return Err(Ended);
         }
         let recipient = self.recipient_of(&account, user, server);
         let refused = faults.send == Some(SendFault::Refused);

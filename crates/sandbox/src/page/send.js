@@ -108,6 +108,8 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     return extras;
   }
 
+  /** Messages that are not in storage yet, by their inner ids. They travel when they are: not with a connection that comes meanwhile. */
+  const storing = new Set();
   /** Counts connections. What was encrypted for one does not travel by the next, which sends all of it again in its order. */
   let connection = 0;
   /** The document is going: nothing travels any more. */
@@ -132,7 +134,9 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     const taken = new Promise((resolve) => waiting.set(msg.id.id, resolve));
     if (wire.faults().storage === 'full') stuck = true;
     if (stuck) return taken;
+    storing.add(msg.id.id);
     await chats.save(msg);
+    storing.delete(msg.id.id);
     if (before) await before(msg);
     const { send_result: given, send } = wire.faults();
     if (given || send === 'rejected') {
@@ -160,7 +164,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   // What the server has not taken is sent again, under the same id.
   wire.frames.on('welcome', () => {
     connection += 1;
-    if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg) && isWhole(msg)) travel(msg);
+    if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg) && !storing.has(msg.id.id) && isWhole(msg)) travel(msg);
   });
   function receive(frame) {
     const dormant = chats.dormant.get(frame.id);
