@@ -213,7 +213,10 @@ async fn a_file_that_whatsapp_does_not_take_so_is_refused_before_anything_is_han
             json!({ "data": PNG, "kind": "document", "view_once": true }),
             "view_once",
         ),
-        (json!({ "data": PNG, "kind": "gif" }), "gif"),
+        (
+            json!({ "data": PNG, "kind": "gif" }),
+            "kind must be one of image",
+        ),
         (json!({ "data": PNG, "id": "fil_x" }), "one of"),
         (
             json!({ "id": "med_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa" }),
