@@ -1,9 +1,9 @@
-//! Moments on a clock that nobody sets.
+//! Moments on the clock that counts from the start of the machine.
 
 use std::{ops::Add, time::Duration};
 
-/// A moment, as the time since this machine was started: `CLOCK_BOOTTIME`. Nobody sets that clock, and it goes on while
-/// the machine sleeps; `CLOCK_MONOTONIC` and [`std::time::Instant`] stand still then.
+/// A moment, as the time since this machine was started: `CLOCK_BOOTTIME`. No program can set that clock, and it goes on
+/// while the machine sleeps; `CLOCK_MONOTONIC` and [`std::time::Instant`] stand still then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootTime(Duration);
 

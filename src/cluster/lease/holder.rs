@@ -54,8 +54,8 @@ pub enum AfterBeat {
     Goes {
         /// Sessions that it held and that are not among its claims: their Chromes are killed at once. They are no longer held.
         lost: Vec<ClienteId>,
-        /// Claims of its own that it does not know, because the answer to the claim or to a release was lost. Each must be claimed anew before its
-        /// Chrome is started: the statement whose answer was lost may still be under way, and names the old claim.
+        /// Claims of its own that it does not know, because the answer to the claim or to a release was lost. Each must be claimed a second
+        /// time before its Chrome is started: the statement whose answer was lost may still be executed, and it names the first claim.
         found: Vec<(ClienteId, Claim)>,
     },
     /// The answer to a beat that is older than the newest good one. It says nothing new.
@@ -283,7 +283,7 @@ impl Holder {
         (self.claims_from <= now).then_some(self.engine.timeline)
     }
 
-    /// Notes a claim that the engine has committed. Whoever it was taken from, the answer came at this moment.
+    /// Notes a claim that the engine has committed. `now`: when the answer came.
     pub fn claimed(&mut self, session: ClienteId, claim: Claim, now: BootTime) {
         self.let_go.remove(&session);
         self.held.insert(session, Held { claim, since: now });

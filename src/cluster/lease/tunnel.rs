@@ -2,7 +2,7 @@
 //!
 //! The order of a new tunnel is: connect to the other side, ask the engine, judge with [`may_open`], then let the first byte through.
 //! It is asked *after* the connection stands because of a machine that is suspended with its clocks between the engine's answer and
-//! the first byte: the other side gives up a connection on which nobody says anything long before another host may own the session.
+//! the first byte: the other side closes a silent connection long before another host may own the session.
 //! Asked before, such a machine could connect after it wakes, with a word that is older than the new owner.
 
 use std::time::Duration;

@@ -191,7 +191,7 @@ impl Engine {
         }
     }
 
-    /// Takes the session from the owner that the claimant has seen: nobody, one that is gone, or itself.
+    /// Gives the session to this host, if its owner is still the one that the host has seen: none, one that is gone, or the host itself.
     pub(super) fn claim(
         &mut self,
         now: Micros,

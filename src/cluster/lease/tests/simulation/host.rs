@@ -58,7 +58,7 @@ impl Host {
         self.wall = now;
     }
 
-    /// What its wall clock shows: nobody corrects it.
+    /// What its wall clock shows. No time server corrects it.
     pub(super) fn wall(&self, now: Micros) -> Micros {
         self.wall + self.clock.micros(now)
     }

@@ -7,8 +7,8 @@ use super::{SESSIONS, clock::Micros};
 pub(super) struct Verdict {
     /// Two Chromes of one session carried traffic. While two replace each other's connection in turn, both are counted.
     pub(super) doubled: Micros,
-    /// A Chrome carried traffic while the engine had a later claim on its session. (An earlier one is what a failover brings back; nobody
-    /// runs under it.)
+    /// A Chrome carried traffic while the engine had a later claim on its session. (A failover brings an earlier claim back, and no
+    /// Chrome runs under that one.)
     pub(super) disowned: Micros,
     /// The longest time that one Chrome's processes ran, on a machine that was awake, while the engine had a later claim on its session.
     pub(super) outlived: Micros,

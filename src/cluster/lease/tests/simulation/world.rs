@@ -296,6 +296,14 @@ impl World {
         self.hosts[host].service.as_mut()
     }
 
+    fn holder(&self, host: usize) -> Option<&Holder> {
+        self.hosts[host].service.as_ref()?.holder.as_ref()
+    }
+
+    fn holder_mut(&mut self, host: usize) -> Option<&mut Holder> {
+        self.service(host)?.holder.as_mut()
+    }
+
     fn session_of(&self, id: &ClienteId) -> usize {
         self.session_ids
             .iter()
@@ -650,11 +658,7 @@ impl World {
             Some(beats) => BeatAnswer::Counted(self.counted(beats, shown)),
             None => BeatAnswer::NoRow,
         };
-        let Some(holder) = self.hosts[host]
-            .service
-            .as_mut()
-            .and_then(|s| s.holder.as_mut())
-        else {
+        let Some(holder) = self.holder_mut(host) else {
             return;
         };
         match holder.on_answer(beat, answer, now) {
@@ -694,11 +698,7 @@ impl World {
 
     /// Gate and watchdog are told.
     fn renew(&mut self, host: usize) {
-        let Some(lease) = self.hosts[host]
-            .service
-            .as_ref()
-            .and_then(|s| s.holder.as_ref())
-        else {
+        let Some(lease) = self.holder(host) else {
             return;
         };
         let lease = lease.lease();
@@ -885,11 +885,7 @@ impl World {
 
     fn on_soft(&mut self, host: usize) {
         let now = self.local(host);
-        let Some(holder) = self.hosts[host]
-            .service
-            .as_ref()
-            .and_then(|s| s.holder.as_ref())
-        else {
+        let Some(holder) = self.holder(host) else {
             return;
         };
         if holder.state_at(now) != LeaseState::Expiring {
@@ -960,11 +956,7 @@ impl World {
 
     fn on_expired(&mut self, host: usize) {
         let now = self.local(host);
-        let Some(holder) = self.hosts[host]
-            .service
-            .as_mut()
-            .and_then(|s| s.holder.as_mut())
-        else {
+        let Some(holder) = self.holder_mut(host) else {
             return;
         };
         if holder.over_at(now).is_some() {
@@ -1336,10 +1328,7 @@ impl World {
         let target = self.random.random_range(0..HOSTS);
         let now = self.local(host);
         let is_awake = self.hosts[host].paused_until(true) <= self.now;
-        let holder = self.hosts[host]
-            .service
-            .as_ref()
-            .and_then(|s| s.holder.as_ref());
+        let holder = self.holder(host);
         if is_awake && holder.is_some_and(|holder| holder.state_at(now) == LeaseState::Held) {
             self.close_in_order(host, session, Some(target));
         }
