@@ -154,7 +154,7 @@ pub fn judge(
     Ok(Judged { kind, mimetype })
 }
 
-/// The type of a document that nobody has named: its recipient's phone opens it by that. Many kinds of documents are archives by their
+/// The type of a document whose sender has named none: the recipient's phone chooses by it what opens the file. Many kinds of documents are archives by their
 /// bytes, so the ending of its name goes before that.
 fn of_document(filename: Option<&str>, head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"%PDF-") {

@@ -222,7 +222,7 @@ impl Store {
     }
 
     /// Deletes a file that is older than `oldest`, and answers whether it did. The age of its note counts, as the bytes are written before
-    /// it. The note's age is read again here, since the file may have been fetched anew after it was listed.
+    /// it. The note's age is read again here, since the file may have been fetched again after it was listed.
     async fn forget_if_older(&self, name: &str, oldest: SystemTime) -> Result<bool, StoreError> {
         let (note, bytes) = (note_of(name), Path::from(name));
         match self.meta(&note).await? {

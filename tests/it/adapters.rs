@@ -1,6 +1,8 @@
 //! The adapters one by one, and what happens when one of them is broken.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,6 +28,16 @@ pub(crate) fn bundle(package: &str) -> PathBuf {
         .join("dist/wppconnect-wa.js");
     assert!(path.is_file(), "wa-js is installed: run npm install");
     path
+}
+
+/// The settings of a service with this order of adapters, and with today's wa-js where that is one of them.
+pub(crate) fn served_by(
+    adapters: &'static str,
+) -> impl FnOnce(&mut BTreeMap<&'static str, OsString>) {
+    move |env| {
+        env.insert("ADAPTERS", adapters.into());
+        env.insert("WA_JS_PATH", bundle(CURRENT).into());
+    }
 }
 
 /// A service whose page may only be driven by `adapters`, with a bundle of wa-js.

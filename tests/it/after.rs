@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    adapters::{CURRENT, bundle},
+    adapters::served_by,
     ledger::becomes,
     support::{Answer, Home, Service, answer},
 };
@@ -82,11 +82,7 @@ fn assert_done(answer: &Answer) {
 }
 
 async fn does_each(adapter: &'static str, faults: Value) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     service.faults(faults).await;
     let account = service.link("51").await;
     let (question, id) = service
@@ -260,11 +256,7 @@ async fn a_message_is_edited_while_whatsapp_allows_it_and_what_it_refuses_is_sai
 #[tokio::test]
 async fn what_the_network_fails_is_looked_up_and_done_again_and_never_called_refused() {
     for adapter in ["modules", "wa-js"] {
-        let service = Service::start(|env| {
-            env.insert("ADAPTERS", adapter.into());
-            env.insert("WA_JS_PATH", bundle(CURRENT).into());
-        })
-        .await;
+        let service = Service::start(served_by(adapter)).await;
         let account = service.link("51").await;
         let own = service.sent(FRIEND, "Hola").await;
         let network = json!({ "send_result": "ERROR_NETWORK" });
@@ -337,10 +329,7 @@ async fn the_same_request_again_is_done_once_over_a_restart_and_another_one_is_r
 /// Does something to a message of a service that is killed before the page has the server's answer.
 async fn is_settled_after_a_kill(adapter: &'static str, fault: Value, server_has_it: bool) {
     let start = async |home: Home| {
-        let by_adapter = Service::start_in(home, |env| {
-            env.insert("ADAPTERS", adapter.into());
-            env.insert("WA_JS_PATH", bundle(CURRENT).into());
-        });
+        let by_adapter = Service::start_in(home, served_by(adapter));
         by_adapter.await
     };
     let service = start(Home::new()).await;
@@ -448,11 +437,7 @@ async fn it_waits_on_disk_for_a_page_and_can_be_taken_back() {
 #[tokio::test]
 async fn a_chat_is_read_and_shows_typing_when_it_is_asked_for_and_never_by_itself() {
     for adapter in ["modules", "wa-js"] {
-        let service = Service::start(|env| {
-            env.insert("ADAPTERS", adapter.into());
-            env.insert("WA_JS_PATH", bundle(CURRENT).into());
-        })
-        .await;
+        let service = Service::start(served_by(adapter)).await;
         let account = service.link("51").await;
         let (question, _) = service
             .hears_from(&account, json!({ "from": FRIEND, "body": "¿venís?" }))

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    adapters::{CURRENT, bundle},
+    adapters::served_by,
     ledger::becomes,
     media::{files, hash},
     support::{Answer, Service},
@@ -35,11 +35,7 @@ impl Service {
 }
 
 async fn sends_each_kind(adapter: &'static str, faults: Value) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     service.faults(faults).await;
     let account = service.link("51").await;
     let question = json!({ "from": FRIEND, "body": "¿venís?" });

@@ -3,10 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    adapters::{CURRENT, bundle},
-    support::Service,
-};
+use crate::{adapters::served_by, support::Service};
 
 const FRIEND: &str = "5491150002222";
 const OTHER: &str = "5491150003333";
@@ -51,11 +48,7 @@ fn event(
 }
 
 async fn hears_of_groups(adapter: &'static str, faults: Value) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     service.faults(faults).await;
     let account = service.link("51").await;
     service.hearing_is("live").await;

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{interval, sleep};
 
 use crate::{
-    adapters::{CURRENT, bundle},
+    adapters::served_by,
     ledger::becomes,
     support::{Answer, Service, answer, sandbox::SharedSandbox},
 };
@@ -92,11 +92,7 @@ impl Service {
 }
 
 async fn sends_each_kind(adapter: &'static str, faults: Value) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     service.faults(faults).await;
     let account = service.link("51").await;
     for (at, (kind, mimetype, bytes)) in files().into_iter().enumerate() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
-    adapters::{CURRENT, bundle},
+    adapters::served_by,
     hibernation::asleep,
     support::{Answer, Api, Service},
 };
@@ -63,11 +63,7 @@ fn chat_with<'a>(chats: &'a Value, phone: &str) -> &'a Value {
     reason = "one account does all of it: each start of a service costs seconds"
 )]
 async fn reads_each_thing(adapter: &'static str, faults: Value) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     service.faults(faults.clone()).await;
     let account = service.link("51").await;
     let by_lid = faults["lid_chats"] == true;
@@ -313,11 +309,7 @@ fn assert_whole(read: &[Value], messages: usize) {
 }
 
 async fn pages_through_a_long_chat(adapter: &'static str) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     let history = json!({"account": "5491150000001", "chats": 1, "messages": 5000});
     assert_eq!(service.phone("/phone/history", &history).await.status, 200);
     service.link("51").await;
@@ -343,11 +335,7 @@ async fn five_thousand_messages_are_read_page_by_page_each_once_by_wa_js() {
 }
 
 async fn fetches_from_the_phone(adapter: &'static str) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     let account = "5491150000001";
     let history = json!({"account": account, "chats": 1, "messages": 10, "older": 70});
     assert_eq!(service.phone("/phone/history", &history).await.status, 200);

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::{
-    adapters::{CURRENT, bundle},
+    adapters::served_by,
     media::{hash, own_memory},
     support::{
         Answer, Home, Service,
@@ -100,11 +100,7 @@ fn names(home: &Home) -> Vec<String> {
 }
 
 async fn brings_each_kind(adapter: &'static str) {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
-    })
-    .await;
+    let service = Service::start(served_by(adapter)).await;
     let account = service.link("51").await;
     for (seed, (kind, mimetype, length)) in [
         ("image", "image/jpeg", 40_000),

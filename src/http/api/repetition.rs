@@ -1,7 +1,7 @@
 //! A request to send a file, under a key that was used before: whether it is the same one, as far as that can be told without the file.
 //!
 //! A signed address expires and a file that was brought goes after a day, while keys are kept for longer. So a repetition must not need the
-//! file: a caller that is told that the file is not there takes another key, and its message goes out twice.
+//! file: a caller that gets an error for the missing file would send the message once more under another key.
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};

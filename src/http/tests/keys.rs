@@ -201,7 +201,7 @@ async fn lists_show_a_key_its_own_sessions_alone() {
                 assert_refused(&found, 404, "MESSAGE_NOT_FOUND");
                 let cancelled = keyed.call("DELETE", &message, key, &json!({})).await;
                 assert_refused(&cancelled, 404, "MESSAGE_NOT_FOUND");
-                // As one that nobody has sent: a key does not learn which other sessions there are.
+                // The answer is that for an unknown message, so a key does not learn which other sessions there are.
                 for id in [id, "99"] {
                     let reaction = format!("/messages/3EB0AAAA{id}/reaction");
                     let body = json!({"emoji": "👍"});
